@@ -1,0 +1,124 @@
+"""The plan: what a run will do, on disk before the first host is touched.
+
+A plan is a pure function of playbook, inventory, facts and seed, byte for byte: it holds no clock
+reading, no run id and nothing that was drawn at random.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.wire import decode, dumps
+
+PLAN_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Launches:
+    """How often a step is launched: at least ``min``, at most ``max`` times, until the relative
+    half-width of the interval around the median of ``metric`` is at most ``ci`` (0.02 is 2%).
+    ``max`` None: until a stop condition of the job ends it."""
+
+    min: int = 1
+    max: int | None = 1
+    metric: str | None = None
+    ci: float | None = None
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """One cell of one job on one host. Every one of them ends with a status and a reason."""
+
+    #: unique in the plan, safe as a file name: ``JOB-0007@HOST``; stable for the same inputs
+    id: str
+    host: str
+    job: str
+    #: the matrix cell: axis → value, {} where the job has no matrix
+    cell: dict[str, Any]
+    workload: str
+    #: what the workload gets: ``with`` and the cell's axes, without those that place the threads
+    settings: dict[str, Any]
+    bench: str
+    variant: str
+    threads: int
+    #: as asked: compact | scatter | remote | node:K | cpus:LIST | none
+    placement: str
+    #: as resolved on this host, in thread order
+    cpus: list[int]
+    mem: str
+    warmup_s: float
+    seconds: float
+    interval_s: float
+    seed: int
+    launches: Launches
+    #: why this cell cannot run on this host ("" where it can): it ends as skipped
+    skip: str = ""
+    #: why the host could not be planned for ("" where it could): it ends as lost
+    lost: str = ""
+    #: true where measured threads share the housekeeping CPU with agent and Ray
+    shares_housekeeping: bool = False
+
+
+@dataclass(frozen=True)
+class StopSpec:
+    """One stop condition: its name in the table of `stops`, and its argument."""
+
+    name: str
+    argument: Any
+
+
+@dataclass(frozen=True)
+class JudgeSpec:
+    """One analysis asked for by the job: its name in the table of `analysis`, and its parameters."""
+
+    name: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    name: str
+    workload: str
+    needs: list[str]
+    stops: list[StopSpec]
+    judges: list[JudgeSpec]
+    #: wall-clock bound of one launch, seconds
+    wall_s: float
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    schema: int
+    name: str
+    seed: int
+    hosts: list[str]
+    variants: list[str]
+    jobs: list[JobPlan]
+    exports: list[str]
+    #: seconds, from the minimum of launches, per host in parallel; an estimate for people
+    estimate_s: float
+    steps: list[StepPlan]
+
+    def job(self, name: str) -> JobPlan:
+        return next(j for j in self.jobs if j.name == name)
+
+    def to_json(self) -> str:
+        """The bytes of plan.json: one line per step, so that a diff of two plans can be read."""
+        head = asdict(self)
+        steps = head.pop("steps")
+        body = ",\n".join(dumps(s) for s in steps)
+        return dumps(head)[:-1] + ',"steps":[\n' + body + "\n]}\n"
+
+    @staticmethod
+    def from_json(value: Any) -> Plan:
+        """Raises `agents.wire.WireError` with the path of what is missing or wrong."""
+        return decode(Plan, value)
+
+
+def read_plan(path: Path) -> Plan:
+    import json
+
+    return Plan.from_json(json.loads(path.read_text()))

@@ -1,0 +1,221 @@
+"""The run folder: where every file of a run lies, and the only code that writes journals.
+
+runs/<id>/
+  plan.json              the plan, before the first host is touched
+  playbook.yml           as resolved, secrets masked
+  inventory.yml          as resolved, secrets masked
+  facts/<host>.json      facts of each host
+  bundle.json            manifest of what was shipped
+  journal/controller.ndjson         what the controller did, same line format as the agents' journals
+  journal/<host>/<step>.ndjson      byte for byte what the agent on the host wrote
+  logs/                  Ray's and the transports' own logs
+  tables/*.parquet       computed, can be deleted
+  findings.json          computed
+  junit.xml              computed, where exported
+  run.log                what went wrong in the program itself, with tracebacks
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.wire import Entry, WireError, entry_line, parse_entry
+from orchestrator.errors import InputError, RunFolderError
+
+#: Kinds of an entry in the controller's journal, and what ``data`` holds.
+#: run_started  {run, name, seed, argv, orch_version, bundle, git_commit, git_dirty}
+#: host         {host, status: "ok"|"lost", reason, clock_offset_s, bytes_shipped}
+#: step_done    {host, job, step, reason}            all launches that it needed were made
+#: step_failed  {host, job, step, reason}            could not be carried out
+#: step_stopped {host, job, step, reason}            a stop condition or the user ended it early
+#: step_skipped {host, job, step, reason}
+#: step_lost    {host, job, step, reason}
+#: launch_lost  {host, job, step, launch, reason}    its journal ends without an `ended`
+#: stop         {job, stop, reason, verdict}         a stop condition fired for the job on all hosts
+#: interrupted  {signal}
+#: run_ended    {interrupted}
+CONTROLLER_KINDS = (
+    "run_started",
+    "host",
+    "step_done",
+    "step_failed",
+    "step_stopped",
+    "step_skipped",
+    "step_lost",
+    "launch_lost",
+    "stop",
+    "interrupted",
+    "run_ended",
+)
+
+_ID = re.compile(r"^[A-Za-z0-9._-]+$")
+
+
+@dataclass(frozen=True)
+class JournalFault:
+    """A line that could not be read; line numbers start at 1."""
+
+    path: Path
+    line: int
+    what: str
+
+
+def new_run_id(name: str, now: float | None = None) -> str:
+    """``20261123-201530-quickstart-3fa9``: sorts by time, says what it was, and is unique."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:40] or "run"
+    return f"{stamp}-{slug}-{secrets.token_hex(2)}"
+
+
+class RunFolder:
+    """One run on disk. Every write that fails raises RunFolderError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._controller_seq: int | None = None
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @classmethod
+    def create(cls, root: Path, name: str) -> RunFolder:
+        for _ in range(8):
+            folder = cls(root / new_run_id(name))
+            try:
+                folder.path.mkdir(parents=True)
+                (folder.path / "journal").mkdir()
+            except FileExistsError:
+                continue
+            except OSError as e:
+                raise RunFolderError(str(folder.path), f"cannot be made: {e.strerror}") from e
+            return folder
+        raise RunFolderError(str(root), "no free name for a run folder")
+
+    @classmethod
+    def open(cls, root: Path, name: str) -> RunFolder:
+        """``name``: an id, a unique prefix or suffix of one, a path, or ``last``."""
+        if "/" in name and (Path(name) / "plan.json").is_file():
+            return cls(Path(name).resolve())
+        found = runs(root)
+        if name == "last" and found:
+            return found[-1]
+        exact = [f for f in found if f.id == name]
+        close = exact or [f for f in found if f.id.startswith(name) or f.id.endswith(name)]
+        if len(close) == 1:
+            return close[0]
+        if close:
+            raise InputError(name, "more than one run: " + ", ".join(f.id for f in close[:5]))
+        known = ", ".join(f.id for f in found[-3:]) or "none yet"
+        raise InputError(name, f"no such run under {root}/", f"the newest: {known}")
+
+    @property
+    def plan(self) -> Path:
+        return self.path / "plan.json"
+
+    @property
+    def tables(self) -> Path:
+        return self.path / "tables"
+
+    @property
+    def findings(self) -> Path:
+        return self.path / "findings.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "run.log"
+
+    @property
+    def controller_journal(self) -> Path:
+        return self.path / "journal" / "controller.ndjson"
+
+    def facts(self, host: str) -> Path:
+        return self.path / "facts" / f"{_safe(host)}.json"
+
+    def journal(self, host: str, step: str) -> Path:
+        return self.path / "journal" / _safe(host) / f"{_safe(step)}.ndjson"
+
+    def write(self, relative: str, text: str | bytes) -> Path:
+        """Atomically: a reader sees the old file or the new one."""
+        target = self.path / relative
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(text.encode() if isinstance(text, str) else text)
+            temporary.replace(target)
+        except OSError as e:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise RunFolderError(str(target), f"cannot be written: {e.strerror}") from e
+        return target
+
+    def append(self, host: str, step: str, lines: bytes) -> None:
+        """Whole journal lines of one step, as they came from the host."""
+        self._append(self.journal(host, step), lines)
+
+    def note(self, kind: str, data: dict[str, Any]) -> Entry:
+        """One entry of the controller's journal; ``t`` is this machine's clock."""
+        if kind not in CONTROLLER_KINDS:
+            raise ValueError(kind)
+        if self._controller_seq is None:
+            self._controller_seq = sum(1 for _ in _lines(self.controller_journal))
+        entry = Entry(self._controller_seq, 0, time.time(), time.monotonic(), kind, data)
+        self._append(self.controller_journal, entry_line(entry).encode())
+        self._controller_seq += 1
+        return entry
+
+    def _append(self, path: Path, data: bytes) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as f:
+                f.write(data)
+        except OSError as e:
+            raise RunFolderError(str(path), f"cannot be written: {e.strerror}") from e
+
+
+def _safe(name: str) -> str:
+    if not _ID.match(name.replace("@", "-")):
+        raise ValueError(f"not usable as a file name: {name!r}")
+    return name
+
+
+def runs(root: Path) -> list[RunFolder]:
+    """All run folders under ``root``, oldest first."""
+    if not root.is_dir():
+        return []
+    return [RunFolder(p) for p in sorted(root.iterdir()) if (p / "plan.json").is_file()]
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    if path.is_file():
+        with path.open("rb") as f:
+            yield from f
+
+
+def read_journal(path: Path, faults: list[JournalFault]) -> Iterator[Entry]:
+    """The entries of a journal file. A bad line goes to ``faults`` and is left out; a last line
+    without a newline is one that was being written, and is left out the same way."""
+    for number, raw in enumerate(_lines(path), start=1):
+        try:
+            if not raw.endswith(b"\n"):
+                raise WireError("cut in the middle of a line")
+            yield parse_entry(raw.decode())
+        except (WireError, UnicodeDecodeError) as e:
+            faults.append(JournalFault(path, number, str(e)))
+
+
+def read_json(path: Path) -> Any:
+    """Raises InputError where it is missing or not JSON."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as e:
+        raise InputError(str(path), f"cannot be read: {e}") from e
