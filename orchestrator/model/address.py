@@ -1,0 +1,46 @@
+"""Where a host is and how to get in: all that a transport needs to know, and nothing secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+DEFAULT_SPOOL = "~/.cache/orch"
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Address:
+    """One host of an inventory. What is None or empty is taken from ``config``, then from ssh's defaults."""
+
+    #: the inventory name: what every message, journal and table calls the host
+    name: str
+    #: this machine, without SSH; everything about SSH is then ignored
+    local: bool = False
+    #: name or address to dial, ``name`` where empty
+    host: str = ""
+    port: int | None = None
+    user: str | None = None
+    #: private key file, without passphrase (those belong into an agent)
+    key: Path | None = None
+    #: ask the running ssh-agent
+    agent: bool = True
+    #: ssh_config to read, None for ~/.ssh/config where that exists
+    config: Path | None = None
+    #: the only known_hosts that counts, None for ~/.ssh/known_hosts and our own
+    known_hosts: Path | None = None
+    #: hosts to go through, as ProxyJump writes them: [user@]host[:port],…
+    jump: str | None = None
+    #: interpreter for the agent, a name or a path on the host
+    python: str = "python3"
+    #: where the agent keeps its files on the host
+    spool: str = DEFAULT_SPOOL
+    #: seconds for dialling, key exchange and login, each
+    connect_timeout_s: float = 10.0
+    #: its figures never enter a baseline
+    emulated: bool = False
+    labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)
+    #: the lab that this host belongs to
+    lab: str | None = None
