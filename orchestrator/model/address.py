@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 DEFAULT_SPOOL = "~/.cache/orch"
-_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,6 @@ class Address:
     connect_timeout_s: float = 10.0
     #: its figures never enter a baseline
     emulated: bool = False
-    labels: Mapping[str, str] = field(default_factory=lambda: _NO_LABELS)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     #: the lab that this host belongs to
     lab: str | None = None
