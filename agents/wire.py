@@ -27,13 +27,16 @@ PROTOCOL = 1
 #: ``vital``    {name: value, ...} of one sampling, units in docs/reference/vitals.md
 #: ``output``   {stream: "stdout"|"stderr", text} a line that is no record; text is cut at 4096 characters
 #: ``note``     {text} something the agent did on its own (stop requested, output capped, core kept)
-#: ``ended``    {reason, exit, signal, seconds, records, garbage, truncated, max_rss_bytes, core}; always last
+#: ``ended``    {reason, exit, signal, seconds, records, garbage, truncated, max_rss_bytes, core, message};
+#:              always last. ``exit``: status or null · ``signal``: number that killed it or null ·
+#:              ``core``: path on the host or "" · ``message``: one sentence for people, may be ""
 ENTRY_KINDS = ("started", "record", "vital", "output", "note", "ended")
 
 #: ``reason`` of an ``ended`` entry.
 #: exited: by itself · stopped: we asked · timeout: wall clock limit · memory: memory limit ·
-#: output: flooded its output · start_failed: could not be executed
-END_REASONS = ("exited", "stopped", "timeout", "memory", "output", "start_failed")
+#: output: flooded its output · start_failed: could not be executed ·
+#: disk: the journal could not be written any more · error: the agent itself failed (``message`` says how)
+END_REASONS = ("exited", "stopped", "timeout", "memory", "output", "start_failed", "disk", "error")
 
 RECORD_TYPES = ("hello", "interval", "histogram", "counter", "violation", "result")
 
@@ -150,6 +153,8 @@ class Facts:
     spool_free_bytes: int
     uptime_s: float
     load_1m: float
+    #: maker and model of the machine as its firmware says, "" where it says nothing
+    product: str = ""
 
 
 T = TypeVar("T")
@@ -168,7 +173,7 @@ def _decode(hint: Any, value: Any, where: str) -> Any:
     if origin is typing.Union or type(hint).__name__ == "UnionType":
         if value is None:
             return None
-        inner = [a for a in typing.get_args(hint) if a is not type(None)][0]
+        inner = next(a for a in typing.get_args(hint) if a is not type(None))
         return _decode(inner, value, where)
     if origin is list:
         (item,) = typing.get_args(hint)
