@@ -56,7 +56,7 @@ def open_ssh(address: Address) -> SshLink:
 
 
 class SshLink:
-    """A `Link` over one SSH session. One verb at a time; `close` may come from any thread."""
+    """A `Link` over one SSH session. Verbs may run side by side, each in a channel of its own."""
 
     def __init__(self, host: str, session: Session) -> None:
         self._host = host
