@@ -1,0 +1,51 @@
+# One door for people and for continuous integration. `make help` lists what there is.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+bin := .venv/bin
+python := $(bin)/python
+
+.PHONY: help setup quickstart test test-slow lint types bench docs check lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+setup: ## Debian packages, .venv from the lock, bin/orch, the native bundle; again: only what changed
+	@.ci/setup
+
+quickstart: setup ## set up, then run the main job on this machine (under a minute)
+	$(bin)/orch run playbook playbooks/quickstart.yml
+
+test: setup lint types ## set up, lint, types, and every test that takes seconds
+	$(python) -m pytest -m "not slow"
+
+test-slow: setup ## the tests that take minutes
+	$(python) -m pytest -m slow
+
+lint: setup ## ruff, the import contracts of the floors, the edge rule of the C sources
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/lint-imports
+	$(python) native/tools/check_edges.py
+
+types: setup ## mypy --strict on source and tests
+	$(bin)/mypy
+
+bench: setup ## measure the program itself: start-up, planning, what orch costs a bench
+	@for script in bench/*.py; do echo "== $$script"; $(python) $$script || exit; done
+
+docs: setup ## write the generated reference pages anew and check every link
+	$(python) docs/generate.py
+	$(python) -m pytest -q tests/house/test_docs.py
+
+check: setup lint types ## everything but the tests: lint, types, and that the documentation is current
+	$(python) -m pytest -q tests/house
+
+lock: ## resolve the dependencies anew into .ci/requirements.lock
+	@.ci/lock
+
+clean: ## remove what these targets made (.venv, builds, caches); runs/ is kept
+	rm -rf .venv .stamps native/build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find agents orchestrator tests -name __pycache__ -type d -prune -exec rm -rf {} +
