@@ -173,6 +173,10 @@ class RunFolder:
         self._controller_seq += 1
         return entry
 
+    def write_log(self, text: str) -> None:
+        """Something that went wrong in the program itself; whole lines."""
+        self._append(self.log, text.encode())
+
     def _append(self, path: Path, data: bytes) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,48 @@
+"""Is every planned cell accounted for? What was lost is unknown, what failed is a violation."""
+
+from __future__ import annotations
+
+from orchestrator.analysis.parameters import Parameters, Shape
+from orchestrator.analysis.tables import EVIDENCE_ROWS, Tables
+from orchestrator.model.finding import Evidence, Finding, Verdict
+from orchestrator.model.outcome import Status
+from orchestrator.model.plan import JobPlan, Plan
+
+SHAPE: Shape = {}
+
+
+def analyse(tables: Tables, plan: Plan, job: JobPlan | None, _: Parameters) -> list[Finding]:
+    steps = tables["steps"]
+    planned = [s for s in plan.steps if job is None or s.job == job.name]
+    status = dict(zip(steps["step"], steps["status"], strict=True))
+    reason = dict(zip(steps["step"], steps["reason"], strict=True))
+    launches = dict(zip(steps["step"], steps["launches"], strict=True))
+    by_status = {x: [s for s in planned if status.get(s.id) == x] for x in Status}
+    missing = [s for s in planned if s.id not in status]
+    unstarted = [s for s in by_status[Status.STOPPED] if not launches[s.id]]
+    ran = sum(len(by_status[x]) for x in (Status.PASSED, Status.FAILED, Status.STOPPED)) - len(unstarted)
+
+    parts = [f"{ran} of {len(planned)} planned cells ran"]
+    parts += [f"{len(by_status[x])} {x}" for x in Status if x is not Status.PASSED and by_status[x]]
+    parts += [f"{len(missing)} missing from the tables"] if missing else []
+    verdict = Verdict.HOLDS
+    if by_status[Status.LOST] or missing or not ran:
+        verdict = Verdict.UNKNOWN
+    if by_status[Status.FAILED]:
+        verdict = Verdict.VIOLATED
+    shown = [*by_status[Status.FAILED], *by_status[Status.LOST], *missing][:EVIDENCE_ROWS]
+    return [
+        Finding(
+            analysis="accounting",
+            subject=job.name if job else "run",
+            verdict=verdict,
+            summary=", ".join(parts),
+            value=float(ran),
+            bound=float(len(planned)),
+            unit="cells",
+            evidence=[
+                Evidence(host=s.host, job=s.job, step=s.id, text=str(reason.get(s.id, "missing")))
+                for s in shown
+            ],
+        )
+    ]

@@ -1,0 +1,78 @@
+"""Intervals by bootstrap over launches. Seeded, so that the same run gives the same interval.
+
+The launch is the unit: iterations within one share its memory layout and its placement, and would
+promise a certainty that is not there.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 4000
+CONFIDENCE = 0.99
+#: Fewer launches than this say nothing about their own spread.
+MIN_LAUNCHES = 3
+
+
+@dataclass(frozen=True)
+class Interval:
+    """``middle`` within ``low`` to ``high`` at `CONFIDENCE`; the ends are None with too few launches."""
+
+    middle: float
+    low: float | None
+    high: float | None
+    launches: int
+
+    @property
+    def half_width(self) -> float | None:
+        """Relative to the middle: 0.02 is ±2%. None where there is no interval."""
+        if self.low is None or self.high is None or self.middle == 0:
+            return None
+        return (self.high - self.low) / 2 / abs(self.middle)
+
+
+def median(values: Sequence[float], seed: int, *subject: str) -> Interval:
+    """Of at least one value. ``subject`` names it, so that two series draw different resamples."""
+    middle = float(np.median(np.asarray(values, dtype=float)))
+    if len(values) < MIN_LAUNCHES:
+        return Interval(middle, None, None, len(values))
+    low, high = _ends(_medians(values, seed, *subject))
+    return Interval(middle, low, high, len(values))
+
+
+def ratio(of: Sequence[float], to: Sequence[float], seed: int, *subject: str) -> Interval:
+    """Of the two medians, over the launches of both. Raises ZeroDivisionError where ``to`` is all zero."""
+    below = float(np.median(np.asarray(to, dtype=float)))
+    if below == 0:
+        raise ZeroDivisionError("the median to compare with is 0")
+    middle = float(np.median(np.asarray(of, dtype=float))) / below
+    launches = min(len(of), len(to))
+    if launches < MIN_LAUNCHES:
+        return Interval(middle, None, None, launches)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = _medians(of, seed, "of", *subject) / _medians(to, seed, "to", *subject)
+    kept = ratios[np.isfinite(ratios)]
+    if not len(kept):
+        return Interval(middle, None, None, launches)
+    low, high = _ends(kept)
+    return Interval(middle, low, high, launches)
+
+
+def _medians(values: Sequence[float], seed: int, *subject: str) -> NDArray[np.float64]:
+    words = [zlib.crc32(w.encode()) for w in subject]
+    random = np.random.default_rng([abs(seed), *words])
+    array = np.asarray(values, dtype=float)
+    picks = random.integers(0, len(array), size=(RESAMPLES, len(array)))
+    medians: NDArray[np.float64] = np.median(array[picks], axis=1)
+    return medians
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)

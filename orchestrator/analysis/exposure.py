@@ -1,0 +1,96 @@
+"""What is a clean result worth? Operations and host-hours without a failure, and the rate that they exclude.
+
+With n trials and no failure, a failure rate above -ln(1-c)/n is excluded at confidence c. "None found" is
+never said without that bound.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from orchestrator.analysis.parameters import Parameter, Parameters, Shape, read
+from orchestrator.analysis.tables import Tables, data_of
+from orchestrator.model.finding import Finding, Verdict
+from orchestrator.model.plan import JobPlan, Plan
+
+SHAPE: Shape = {
+    "confidence": Parameter("fraction", "confidence of the bound", default=0.99),
+    "per_hour": Parameter("number", "failures per host-hour that must be excluded; none: report only"),
+}
+
+_BAD = (
+    "launch_violated",
+    "launch_crashed",
+    "launch_timeout",
+    "launch_garbage",
+    "launch_no_result",
+    "launch_error",
+)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the launches of a job went through, warm-up not counted."""
+
+    launches: int
+    operations: float
+    host_hours: float
+
+    @property
+    def told(self) -> str:
+        return f"{self.launches} launches, {self.operations:.3g} operations, {self.host_hours:.3g} host-hours"
+
+
+def observed(tables: Tables, job: str) -> Observed:
+    """Launches that gave a result, those that were stopped among them."""
+    events = tables["events"]
+    rows = events[(events["job"] == job) & (events["kind"] == "result") & (events["source"] == "agent")]
+    rows = rows.drop_duplicates(["step", "launch"], keep="last")
+    launches, operations, seconds = 0, 0.0, 0.0
+    for text in rows["data"]:
+        data = data_of(text)
+        ops, length = data.get("ops"), data.get("seconds")
+        if data.get("status") in ("ok", "stopped", "violated") and isinstance(ops, int | float):
+            launches += 1
+            operations += ops
+            seconds += length if isinstance(length, int | float) else 0.0
+    return Observed(launches, operations, seconds / 3600)
+
+
+def upper_bound(trials: float, confidence: float) -> float:
+    """Of the failures per trial, after ``trials`` of them without one. inf where there were none."""
+    return -math.log(1 - confidence) / trials if trials > 0 else math.inf
+
+
+def worth(seen: Observed, confidence: float) -> str:
+    return (
+        f"at {confidence:.4g} confidence fewer than {upper_bound(seen.operations, confidence):.3g} per operation "
+        f"and {upper_bound(seen.host_hours, confidence):.3g} per host-hour"
+    )
+
+
+def analyse(tables: Tables, plan: Plan, job: JobPlan | None, parameters: Parameters) -> list[Finding]:
+    asked = read(SHAPE, parameters)
+    jobs = [j for j in plan.jobs if job is None or j.name == job.name]
+    return [_of_job(tables, j.name, asked["confidence"], asked["per_hour"]) for j in jobs]
+
+
+def _of_job(tables: Tables, job: str, confidence: float, limit: float | None) -> Finding:
+    seen = observed(tables, job)
+    if not seen.launches or not seen.operations or not seen.host_hours:
+        return Finding("exposure", job, Verdict.UNKNOWN, "no launch gave a result: nothing was exposed")
+    events = tables["events"]
+    bad = events[(events["job"] == job) & (events["source"] == "fold") & events["kind"].isin(_BAD)]
+    if len(bad):
+        rate = len(bad) / seen.host_hours
+        text = f"not clean: {len(bad)} launches failed in {seen.told}: {rate:.3g} per host-hour"
+        return Finding("exposure", job, Verdict.VIOLATED, text, rate, limit, "1/h")
+    bound = upper_bound(seen.host_hours, confidence)
+    text = f"none found in {seen.told}: {worth(seen, confidence)}"
+    verdict = Verdict.HOLDS
+    if limit is not None and bound > limit:
+        verdict = Verdict.UNKNOWN
+        needed = -math.log(1 - confidence) / limit - seen.host_hours if limit > 0 else math.inf
+        text += f"; {needed:.3g} more host-hours are needed to exclude {limit:.3g} per host-hour"
+    return Finding("exposure", job, verdict, text, bound, limit, "1/h", low=0.0, high=bound)

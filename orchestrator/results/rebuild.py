@@ -1,0 +1,136 @@
+"""A run folder → tables, findings, verdict and exit code. Needs nothing but the folder, and may be
+repeated at any time: while the run goes on, after it, or after whoever drove it was killed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from agents.wire import Entry, Facts, WireError, decode
+from orchestrator.analysis import Log, judge
+from orchestrator.errors import (
+    EXIT_HALTED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    EXIT_VIOLATED,
+    InputError,
+)
+from orchestrator.model.finding import Finding, Verdict, worst
+from orchestrator.model.outcome import Outcome, Status
+from orchestrator.model.plan import Plan, StepPlan
+from orchestrator.model.tables import TABLES_VERSION
+from orchestrator.results.fold import Folded, fold
+from orchestrator.results.folder import RunFolder, read_json
+from orchestrator.results.journals import read_journals
+from orchestrator.results.launch import Launch
+from orchestrator.results.store import write_tables
+from orchestrator.results.tables import Tables, build_tables, findings_frame, frame, run_row
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """All that follows from a run folder. ``outcomes`` in the order of the plan, ``launches`` by step."""
+
+    run: str
+    plan: Plan
+    tables: Tables
+    outcomes: list[Outcome]
+    launches: dict[str, list[Launch]]
+    findings: list[Finding]
+    verdict: Verdict
+    exit_code: int
+    interrupted: bool
+    #: seconds from the first to the last entry of the controller's journal
+    took_s: float
+
+
+def rebuild(folder: RunFolder, *, write: bool = True) -> Rebuilt:
+    """With ``write``, tables/*.parquet and findings.json are made anew. Raises InputError where there is
+    no readable plan, RunFolderError where the folder cannot be written."""
+    plan = load_plan(folder)
+    journals = read_journals(folder, plan)
+    folded = fold(plan, journals)
+    log = folder.write_log if write else _unwritten
+    tables = build_tables(folder.id, plan, journals, folded, _facts(folder, plan, log))
+    findings = judge(tables, plan, log)
+    verdict = worst(f.verdict for f in findings)
+    code = exit_code(folded, findings)
+    row = run_row(folder.id, plan, journals.controller, folded.outcomes, verdict, code)
+    tables["runs"] = frame("runs", [row])
+    tables["findings"] = findings_frame(folder.id, findings)
+    if write:
+        folder.write("findings.json", findings_json(folder.id, verdict, code, findings))
+        write_tables(folder, tables)
+    return Rebuilt(
+        run=folder.id,
+        plan=plan,
+        tables=tables,
+        outcomes=folded.outcomes,
+        launches=folded.launches,
+        findings=findings,
+        verdict=verdict,
+        exit_code=code,
+        interrupted=folded.interrupted,
+        took_s=_took(journals.controller),
+    )
+
+
+def load_plan(folder: RunFolder) -> Plan:
+    """Raises InputError."""
+    try:
+        return Plan.from_json(read_json(folder.plan))
+    except WireError as e:
+        raise InputError(str(folder.plan), f"is not a plan: {e}") from e
+
+
+def exit_code(folded: Folded, findings: Sequence[Finding]) -> int:
+    """An interrupt tells more than whatever it cut short; else the worst that was found."""
+    statuses = {o.status for o in folded.outcomes}
+    verdict = worst(f.verdict for f in findings)
+    if folded.interrupted:
+        return EXIT_INTERRUPTED
+    if verdict is Verdict.VIOLATED or Status.FAILED in statuses:
+        return EXIT_VIOLATED
+    if verdict is Verdict.UNKNOWN or Status.LOST in statuses:
+        return EXIT_UNKNOWN
+    return EXIT_HALTED if Status.STOPPED in statuses else EXIT_OK
+
+
+def findings_json(run: str, verdict: Verdict, code: int, findings: Sequence[Finding]) -> str:
+    value = {
+        "run": run,
+        "tables_version": TABLES_VERSION,
+        "verdict": verdict,
+        "exit_code": code,
+        "findings": [asdict(f) for f in findings],
+    }
+    return json.dumps(value, indent=1, sort_keys=True) + "\n"
+
+
+def statuses(folder: RunFolder, steps: Sequence[StepPlan]) -> dict[str, tuple[Status, str]]:
+    """How these steps ended, (status, reason) by step: for whoever must know it while the run goes on."""
+    plan = Plan(0, "", 0, [], [], [], [], 0.0, list(steps))
+    return {o.step: (o.status, o.reason) for o in fold(plan, read_journals(folder, plan)).outcomes}
+
+
+def _facts(folder: RunFolder, plan: Plan, log: Log) -> dict[str, Facts]:
+    """Hosts without readable facts are left out: their columns are null."""
+    found = {}
+    for host in plan.hosts:
+        path = folder.facts(host)
+        if path.is_file():
+            try:
+                found[host] = decode(Facts, read_json(path))
+            except (InputError, WireError) as e:
+                log(f"facts of {host}: {e}\n")
+    return found
+
+
+def _unwritten(_: str) -> None:
+    """Of a rebuild that leaves the folder as it is, a crashed analysis shows in its finding alone."""
+
+
+def _took(controller: Sequence[Entry]) -> float:
+    return controller[-1].t - controller[0].t if controller else 0.0

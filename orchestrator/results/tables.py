@@ -1,0 +1,340 @@
+"""Plan, facts and journals → the tables of `model.tables`. The only place where column types are fixed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from agents.wire import Entry, Facts, dumps
+from orchestrator.model.finding import Finding, Verdict
+from orchestrator.model.outcome import Outcome, Status
+from orchestrator.model.plan import Plan, StepPlan
+from orchestrator.model.tables import TABLES, TABLES_VERSION
+from orchestrator.results.events import event_rows
+from orchestrator.results.fold import Folded
+from orchestrator.results.journals import Journals
+from orchestrator.results.launch import Ending, Launch
+
+Row = tuple[Any, ...]
+Tables = dict[str, pd.DataFrame]
+
+_ARROW = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+_PANDAS = {
+    pa.string(): pd.StringDtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+}
+_INT64_MAX = 2**63 - 1
+
+
+def arrow_schema(table: str, run: str = "") -> pa.Schema:
+    """The schema of a table's Parquet file: unit and doc on each field, version and run on the whole."""
+    fields = [
+        pa.field(c.name, _ARROW[c.type], metadata={"unit": c.unit, "doc": c.doc}) for c in TABLES[table]
+    ]
+    return pa.schema(fields, metadata={"orch.tables_version": str(TABLES_VERSION), "orch.run": run})
+
+
+def frame(table: str, rows: Sequence[Row]) -> pd.DataFrame:
+    """Rows in the table's order of columns → a DataFrame. None is null; a timestamp is seconds since
+    the epoch."""
+    columns: Iterable[Sequence[Any]] = zip(*rows, strict=True) if rows else ([] for _ in TABLES[table])
+    arrays = [
+        pa.array(_typed(c.type, values), _ARROW[c.type])
+        for c, values in zip(TABLES[table], columns, strict=True)
+    ]
+    return to_pandas(pa.Table.from_arrays(arrays, schema=arrow_schema(table)))
+
+
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Nullable integers, booleans and strings; UTC timestamps in microseconds; floats with NaN as null."""
+    made: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS.get, ignore_metadata=True)
+    return made
+
+
+def _typed(kind: str, values: Sequence[Any]) -> list[Any]:
+    if kind == "timestamp":
+        return [None if v is None else round(v * 1e6) for v in values]
+    if kind == "float64":
+        return [None if v is None else float(v) for v in values]
+    if kind == "int64":
+        # a seed of 64 bits without sign does not fit: null is better than another number
+        return [None if v is None or abs(v) > _INT64_MAX else int(v) for v in values]
+    return list(values)
+
+
+def build_tables(
+    run: str, plan: Plan, journals: Journals, folded: Folded, facts: Mapping[str, Facts]
+) -> Tables:
+    """Every table but `findings`; `runs` without verdict and exit code, which follow from the findings."""
+    return {
+        "runs": frame("runs", [run_row(run, plan, journals.controller, folded.outcomes)]),
+        "hosts": frame("hosts", list(_hosts(run, plan, journals, folded.outcomes, facts))),
+        "steps": frame("steps", list(_steps(run, plan, folded))),
+        "samples": frame("samples", list(_samples(run, plan, journals, folded))),
+        "histograms": frame("histograms", list(_histograms(run, plan, journals, folded))),
+        "events": frame("events", list(event_rows(run, plan, journals, folded))),
+        "vitals": frame("vitals", list(_vitals(run, plan, journals))),
+    }
+
+
+def run_row(
+    run: str,
+    plan: Plan,
+    controller: Sequence[Entry],
+    outcomes: Sequence[Outcome],
+    verdict: Verdict | None = None,
+    exit_code: int | None = None,
+) -> Row:
+    begun = [e for e in controller if e.kind == "run_started"]
+    ended = [e for e in controller if e.kind == "run_ended"]
+    # after a resume that was killed the run has no end, though its first session had one
+    over = ended[-1].t if ended and (not begun or ended[-1].seq > begun[-1].seq) else None
+    said = begun[-1].data if begun else {}
+    counts = {s: sum(o.status is s for o in outcomes) for s in Status}
+    return (
+        run,
+        plan.name,
+        begun[0].t if begun else None,
+        over,
+        None if verdict is None else str(verdict),
+        exit_code,
+        plan.seed,
+        said.get("orch_version"),
+        said.get("bundle"),
+        said.get("git_commit"),
+        said.get("git_dirty"),
+        len(outcomes),
+        counts[Status.PASSED],
+        counts[Status.FAILED],
+        counts[Status.STOPPED],
+        counts[Status.LOST],
+        counts[Status.SKIPPED],
+    )
+
+
+def findings_frame(run: str, findings: Sequence[Finding]) -> pd.DataFrame:
+    rows = [
+        (
+            run,
+            f.analysis,
+            f.subject,
+            str(f.verdict),
+            f.summary,
+            f.value,
+            f.bound,
+            f.unit,
+            f.low,
+            f.high,
+            json.dumps([asdict(e) for e in f.evidence], sort_keys=True),
+        )
+        for f in findings
+    ]
+    return frame("findings", rows)
+
+
+# -- hosts -----------------------------------------------------------------------------------------
+
+
+def _hosts(
+    run: str, plan: Plan, journals: Journals, outcomes: Sequence[Outcome], facts: Mapping[str, Facts]
+) -> Iterator[Row]:
+    said = {e.data.get("host"): e.data for e in journals.controller if e.kind == "host"}
+    shipped: dict[Any, int] = {}
+    for entry in journals.controller:
+        if entry.kind == "host":
+            host = entry.data.get("host")
+            shipped[host] = shipped.get(host, 0) + int(entry.data.get("bytes_shipped") or 0)
+    boots = [f.boot_id for h, f in facts.items() if h in plan.hosts]
+    for host in plan.hosts:
+        status, reason = _host_status(host, plan, said.get(host), outcomes)
+        fact = facts.get(host)
+        shared = fact is not None and bool(fact.boot_id) and boots.count(fact.boot_id) > 1
+        word = said.get(host, {})
+        yield (
+            run,
+            host,
+            status,
+            reason,
+            *_facts_columns(fact, shared),
+            word.get("clock_offset_s"),
+            shipped.get(host),
+        )
+
+
+def _facts_columns(fact: Facts | None, shared: bool) -> Row:
+    if fact is None:
+        return (None,) * 14
+    return (
+        fact.hostname,
+        fact.arch,
+        fact.cpu_model,
+        sum(c.allowed for c in fact.cpus),
+        sum(bool(n.cpus) for n in fact.nodes),
+        fact.memory_bytes,
+        fact.kernel,
+        fact.os,
+        fact.python,
+        fact.microcode,
+        fact.governor,
+        fact.virtualisation,
+        # two hosts with one kernel take each other's CPU time: as good as emulated for a figure
+        shared or "tcg" in fact.virtualisation,
+        fact.boot_id,
+    )
+
+
+def _host_status(
+    host: str, plan: Plan, said: Mapping[str, Any] | None, outcomes: Sequence[Outcome]
+) -> tuple[str, str]:
+    if said is not None:
+        return ("lost", str(said.get("reason") or "")) if said.get("status") == "lost" else ("ok", "")
+    unplanned = [s.lost for s in plan.steps if s.host == host and s.lost]
+    if unplanned:
+        return "lost", unplanned[0]
+    if any(o.host == host and o.launches for o in outcomes):
+        return "ok", ""
+    if all(o.status is Status.SKIPPED for o in outcomes if o.host == host):
+        return "ok", ""
+    return "lost", "never contacted: the run ended before it"
+
+
+# -- steps and samples -----------------------------------------------------------------------------
+
+
+def _steps(run: str, plan: Plan, folded: Folded) -> Iterator[Row]:
+    for step, o in zip(plan.steps, folded.outcomes, strict=True):
+        builds = [n.build for n in folded.launches[step.id] if n.build]
+        yield (
+            run,
+            step.host,
+            step.job,
+            step.id,
+            str(o.status),
+            o.reason,
+            o.started,
+            o.ended,
+            step.workload,
+            step.bench,
+            step.variant,
+            step.threads,
+            step.placement,
+            ",".join(map(str, step.cpus)),
+            step.mem,
+            dumps(step.cell),
+            o.launches,
+            o.launches_ok,
+            step.shares_housekeeping,
+            builds[0] if builds else None,
+            step.seed,
+        )
+
+
+def _entries(plan: Plan, journals: Journals) -> Iterator[tuple[StepPlan, int, list[Entry]]]:
+    for step in plan.steps:
+        log = journals.steps.get(step.id)
+        for number, entries in log.launches.items() if log else ():
+            yield step, number, entries
+
+
+def _samples(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:
+    made = {(n.step, n.number): n for launches in folded.launches.values() for n in launches}
+    cells = {step.id: dumps(step.cell) for step in plan.steps}
+    for step, number, entries in _entries(plan, journals):
+        launch = made[step.id, number]
+        head = (run, step.host, step.job, step.id, number)
+        tail = (
+            step.bench,
+            step.variant,
+            step.threads,
+            step.placement,
+            cells[step.id],
+            launch.build,
+            step.seed if launch.seed is None else launch.seed,
+            launch.ending is Ending.OK,
+        )
+        for t, metric, value, unit in _intervals(entries, launch):
+            yield (*head, "interval", metric, value, unit, t, *tail)
+        for m in launch.result.metrics if launch.result else ():
+            yield (*head, "measure", m.metric, m.value, m.unit, launch.seconds, *tail)
+
+
+def _intervals(entries: list[Entry], launch: Launch) -> Iterator[tuple[Any, str, float, str]]:
+    """(t, metric, value, unit) of the measured window; what was warm-up stays out."""
+    units = {m.metric: m.unit for m in launch.result.metrics} if launch.result else {}
+    for entry in entries:
+        data = entry.data
+        if entry.kind != "record" or data.get("type") != "interval" or data.get("phase") != "measure":
+            continue
+        t, dt, ops = (_number(data.get(k)) for k in ("t", "dt", "ops"))
+        if ops is not None and dt:
+            yield t, "ops_per_second", ops / dt, "1/s"
+        extra = data.get("metrics")
+        for name, value in extra.items() if isinstance(extra, dict) else ():
+            if _number(value) is not None:
+                yield t, str(name), value, units.get(name, "")
+
+
+def _histograms(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:
+    made = {(n.step, n.number): n for launches in folded.launches.values() for n in launches}
+    for step, number, entries in _entries(plan, journals):
+        launch = made[step.id, number]
+        for entry in entries:
+            if entry.kind == "record" and entry.data.get("type") == "histogram":
+                told = [_text(entry.data.get(k)) for k in ("phase", "metric", "unit", "encoding", "data")]
+                seed = step.seed if launch.seed is None else launch.seed
+                yield (run, step.host, step.job, step.id, number, *told, launch.build, seed)
+
+
+# -- vitals ----------------------------------------------------------------------------------------
+
+_UNIT_OF_SUFFIX = {
+    "_bytes": "B",
+    "_s": "s",
+    "_us": "us",
+    "_ms": "ms",
+    "_ns": "ns",
+    "_hz": "Hz",
+    "_khz": "kHz",
+    "_mhz": "MHz",
+    "_c": "°C",
+    "_percent": "%",
+    "_pct": "%",
+}
+
+
+def _vitals(run: str, plan: Plan, journals: Journals) -> Iterator[Row]:
+    for step, number, entries in _entries(plan, journals):
+        for entry in entries:
+            if entry.kind == "vital":
+                t = entry.mono - entries[0].mono
+                for name, value in _flat(entry.data):
+                    unit = next((u for s, u in _UNIT_OF_SUFFIX.items() if name.endswith(s)), "")
+                    yield (run, step.host, step.job, step.id, number, t, name, value, unit)
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif _number(value) is not None:
+            yield prefix + name, value
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
