@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_calls import PATIENCE_S, read_records
+
+pytestmark = pytest.mark.native
+
+#: Far above the 100 ms that are promised: other tests may hold the CPUs.
+BOUND_S = 5.0
+
+
+def stopped(program: Path, arguments: list[str], sent: signal.Signals, after: str) -> dict[str, Any]:
+    """Send the signal once a line holding ``after`` was read; returns the last record."""
+    command = [str(program), "run", *arguments, "--seconds", "600", "--interval", "0.05"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        head = ""
+        for line in process.stdout:
+            head += line
+            if after in line:
+                break
+        process.send_signal(sent)
+        began = time.monotonic()
+        rest, errors = process.communicate(timeout=PATIENCE_S)
+        took = time.monotonic() - began
+    assert took < BOUND_S
+    assert errors == ""
+    assert process.returncode == 0
+    last: dict[str, Any] = read_records(head + rest)[-1]
+    return last
+
+
+@pytest.mark.parametrize("variant", ["release", "asan", "tsan"])
+@pytest.mark.parametrize("bench", ["capability_churn", "capability_check", "baseline_check", "harness_floor"])
+def test_sigterm_in_the_window_gives_what_was_measured(
+    built: Mapping[str, Path], bench: str, variant: str
+) -> None:
+    arguments = [bench, "--threads", "4", "--warmup", "0"]
+    result = stopped(built[variant], arguments, signal.SIGTERM, '"measure"')
+    assert (result["type"], result["status"]) == ("result", "stopped")
+    assert result["ops"] > 0
+    assert 0 < result["seconds"] < PATIENCE_S
+    assert result["metrics"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_in_the_warmup_measures_nothing(built: Mapping[str, Path], sent: signal.Signals) -> None:
+    result = stopped(built["release"], ["harness_floor", "--warmup", "600"], sent, '"warmup"')
+    assert (result["status"], result["ops"], result["seconds"]) == ("stopped", 0, 0)
+
+
+def test_a_stop_while_a_large_table_is_made_is_answered(built: Mapping[str, Path]) -> None:
+    arguments = ["capability_check", "--set", "ids=4194304"]
+    result = stopped(built["release"], arguments, signal.SIGTERM, '"hello"')
+    assert (result["status"], result["ops"]) == ("stopped", 0)
