@@ -49,7 +49,7 @@ class RunningLab:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or writes the labs, keys and caches of whoever runs it."""
+    """No test reads or writes the labs and host keys of whoever runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCH_STATE", str(tmp_path_factory.mktemp("state")))
         patch.delenv("SSH_AUTH_SOCK", raising=False)

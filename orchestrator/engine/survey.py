@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agents.wire import Facts
+from orchestrator.bundle.agent import agent_zipapp
 from orchestrator.errors import LinkError
 from orchestrator.fleet.facts import read_facts
 from orchestrator.model.address import Address
@@ -26,14 +27,15 @@ class Survey(NamedTuple):
     clock_offsets: dict[str, float]
 
 
-def survey(addresses: Iterable[Address], *, agent: Path, forks: int = FORKS) -> Survey:
-    """``agent``: the agent's archive. At most ``forks`` hosts at a time, each bounded in time."""
+def survey(addresses: Iterable[Address], *, agent: Path | None = None, forks: int = FORKS) -> Survey:
+    """At most ``forks`` hosts at a time, each bounded in time. ``agent``: its archive, None for ours."""
     asked = list(addresses)
+    archive = agent or agent_zipapp()
     found = Survey({}, {}, {})
     if not asked:
         return found
     with ThreadPoolExecutor(max_workers=max(1, min(forks, len(asked))), thread_name_prefix="survey") as pool:
-        answers = pool.map(lambda address: _ask(address, agent), asked)
+        answers = pool.map(lambda address: _ask(address, archive), asked)
         for address, answer in zip(asked, answers, strict=True):
             if isinstance(answer, LinkError):
                 found.unreachable[address.name] = _reason(answer)
