@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from agents.wire import Facts
 from orchestrator.bundle.agent import agent_zipapp
-from orchestrator.errors import LinkError
+from orchestrator.errors import LinkError, RemoteFailed
 from orchestrator.fleet.facts import read_facts
 from orchestrator.model.address import Address
-from orchestrator.transport import open_retrying
+from orchestrator.transport import open_link, open_retrying
 
 FORKS = 32
+PING_S = 20.0
+
+T = TypeVar("T")
 
 
 class Survey(NamedTuple):
@@ -29,30 +34,57 @@ class Survey(NamedTuple):
 
 def survey(addresses: Iterable[Address], *, agent: Path | None = None, forks: int = FORKS) -> Survey:
     """At most ``forks`` hosts at a time, each bounded in time. ``agent``: its archive, None for ours."""
-    asked = list(addresses)
     archive = agent or agent_zipapp()
     found = Survey({}, {}, {})
-    if not asked:
-        return found
-    with ThreadPoolExecutor(max_workers=max(1, min(forks, len(asked))), thread_name_prefix="survey") as pool:
-        answers = pool.map(lambda address: _ask(address, archive), asked)
-        for address, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, LinkError):
-                found.unreachable[address.name] = _reason(answer)
-            else:
-                found.facts[address.name], found.clock_offsets[address.name] = answer
+    for name, answer in on_each(addresses, lambda address: _ask(address, archive), forks).items():
+        if isinstance(answer, LinkError):
+            found.unreachable[name] = reason(answer)
+        else:
+            found.facts[name], found.clock_offsets[name] = answer
     return found
 
 
-def _ask(address: Address, agent: Path) -> tuple[Facts, float] | LinkError:
-    link = open_retrying(address)
+def ping(addresses: Iterable[Address], *, forks: int = FORKS) -> dict[str, float | LinkError]:
+    """Host → seconds for connecting, login and a command that does nothing; or why there was no answer."""
+    return on_each(addresses, _ping, forks)
+
+
+def on_each(
+    addresses: Iterable[Address], call: Callable[[Address], T], forks: int
+) -> dict[str, T | LinkError]:
+    """``call`` for every host, at most ``forks`` at a time; what it returned, or the `LinkError` that it
+    raised, in the order of the addresses."""
+    asked = list(addresses)
+    if not asked:
+        return {}
+    with ThreadPoolExecutor(max_workers=max(1, min(forks, len(asked))), thread_name_prefix="hosts") as pool:
+        answers = pool.map(lambda address: _caught(call, address), asked)
+        return dict(zip((address.name for address in asked), answers, strict=True))
+
+
+def _caught(call: Callable[[Address], T], address: Address) -> T | LinkError:
     try:
-        return read_facts(link, agent, address.python, address.spool)
+        return call(address)
     except LinkError as e:
         return e
-    finally:
-        link.close()
 
 
-def _reason(error: LinkError) -> str:
+def _ask(address: Address, agent: Path) -> tuple[Facts, float]:
+    with contextlib.closing(open_retrying(address)) as link:
+        return read_facts(link, agent, address.python, address.spool)
+
+
+def _ping(address: Address) -> float:
+    before = time.monotonic()
+    with contextlib.closing(open_link(address)) as link:
+        done = link.run(["true"], timeout_s=PING_S)
+    if done.exit != 0:
+        raise RemoteFailed(
+            address.name, f"`true` ended with {done.exit}", "is its shell one that runs commands?"
+        )
+    return time.monotonic() - before
+
+
+def reason(error: LinkError) -> str:
+    """One line for a person; whose host it is goes without saying."""
     return f"{error.what} ({error.hint})" if error.hint else error.what
