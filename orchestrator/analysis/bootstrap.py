@@ -45,11 +45,11 @@ def median(values: Sequence[float], seed: int, *subject: str) -> Interval:
     return Interval(middle, low, high, len(values))
 
 
-def ratio(of: Sequence[float], to: Sequence[float], seed: int, *subject: str) -> Interval:
-    """Of the two medians, over the launches of both. Raises ZeroDivisionError where ``to`` is all zero."""
+def ratio(of: Sequence[float], to: Sequence[float], seed: int, *subject: str) -> Interval | None:
+    """Of the two medians, over the launches of both. None where the median of ``to`` is 0."""
     below = float(np.median(np.asarray(to, dtype=float)))
     if below == 0:
-        raise ZeroDivisionError("the median to compare with is 0")
+        return None
     middle = float(np.median(np.asarray(of, dtype=float))) / below
     launches = min(len(of), len(to))
     if launches < MIN_LAUNCHES:

@@ -9,7 +9,7 @@ from typing import Any
 from agents.wire import dumps
 from orchestrator.analysis.bootstrap import MIN_LAUNCHES, Interval, ratio
 from orchestrator.analysis.parameters import Parameter, Parameters, ParametersError, Shape, read
-from orchestrator.analysis.tables import Series, Tables, jobs_of, marked, marked_hosts, series
+from orchestrator.analysis.tables import Series, Tables, jobs_of, marked, marked_hosts, series, unmeasured
 from orchestrator.model.finding import Evidence, Finding, Verdict
 from orchestrator.model.plan import JobPlan, Plan, StepPlan
 
@@ -49,7 +49,7 @@ def pairs(tables: Tables, plan: Plan, job: str, metric: str, axis: str, base: st
             continue
         other = bases.get(_rest(one.step, axis))
         quotient = None
-        if other is not None and one.values and any(other.values):
+        if other is not None and one.values and other.values:
             quotient = ratio(one.values, other.values, plan.seed, metric, one.step.id, other.step.id)
         made.append(Pair(one, other, str(_at(one.step, axis)), quotient))
     return made
@@ -79,28 +79,37 @@ def analyse(tables: Tables, plan: Plan, job: JobPlan | None, parameters: Paramet
         if not found:
             text = f"no cell of {one.name} to compare with {asked['axis']} {asked['base']}"
             findings.append(Finding("compare", one.name, Verdict.UNKNOWN, text))
-        findings += [_finding(p, asked, marks) for p in found]
+        empty = [s for p in found for s in (p.arm, p.base) if s is not None and not s.values]
+        missing = {s.step.id: s.step for s in empty}
+        findings += [
+            _finding(p, asked, marks) for p in found if p.base is None or (p.arm.values and p.base.values)
+        ]
+        findings += unmeasured("compare", one.name, asked["metric"], list(missing.values()))
     return findings
 
 
-def _finding(pair: Pair, asked: dict[str, Any], marks: frozenset[str]) -> Finding:
-    step, metric = pair.arm.step, asked["metric"]
+def _subject(pair: Pair, asked: dict[str, Any]) -> str:
+    step = pair.arm.step
     rest = " ".join(f"{k}={v}" for k, v in sorted(step.cell.items()) if k != asked["axis"])
-    subject = f"{step.job} {step.host} {pair.value} against {asked['base']} {rest}".rstrip()
+    return f"{step.job} {step.host} {pair.value} against {asked['base']} {rest}".rstrip()
+
+
+def _finding(pair: Pair, asked: dict[str, Any], marks: frozenset[str]) -> Finding:
+    step, subject = pair.arm.step, _subject(pair, asked)
     here = [Evidence(host=step.host, job=step.job, step=step.id)]
     if pair.base is None:
         text = f"there is no cell of {asked['axis']} {asked['base']} to compare with"
         return Finding("compare", subject, Verdict.UNKNOWN, text, evidence=here)
     here.append(Evidence(host=pair.base.step.host, job=pair.base.step.job, step=pair.base.step.id))
     if pair.ratio is None:
-        text = f"{metric} was not measured in both cells"
+        text = f"{asked['metric']} of the base is 0: there is no ratio"
         return Finding("compare", subject, Verdict.UNKNOWN, text, evidence=here)
     verdict, told = _told(pair.ratio, asked, _higher_is_better(asked["better"], pair.arm.unit))
     return Finding(
         analysis="compare",
         subject=subject,
         verdict=verdict,
-        summary=marked(f"{metric}: {told}", step.host, marks),
+        summary=marked(f"{asked['metric']}: {told}", step.host, marks),
         value=pair.ratio.middle,
         bound=asked["min_ratio"],
         unit="",

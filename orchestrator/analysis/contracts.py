@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from orchestrator.analysis.exposure import observed, worth
@@ -58,12 +60,17 @@ def _violated(job: JobPlan, contract: str, rows: pd.DataFrame, counted: int) -> 
         analysis="contracts",
         subject=f"{job.name} {contract}",
         verdict=Verdict.VIOLATED,
-        summary=f"{name} broken on {where}, first seen in {first.step} launch {first.launch}: {first.text}",
+        summary=f"{name} broken on {where}, first seen in {first.step} launch {first.launch}: {_evidence(first)}",
         value=float(max(counted, len(rows))),
         bound=0.0,
         unit="violations",
         evidence=evidence(rows),
     )
+
+
+def _evidence(row: Any) -> str:
+    """Of a described violation its evidence, without the contract before it; else what the fold says."""
+    return str(data_of(row["data"]).get("evidence") or row["text"])
 
 
 def _counted(events: pd.DataFrame, described: pd.DataFrame, rows: pd.DataFrame) -> int:

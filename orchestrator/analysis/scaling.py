@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agents.wire import dumps
 from orchestrator.analysis.bootstrap import MIN_LAUNCHES, Interval, median, ratio
 from orchestrator.analysis.parameters import Parameter, Parameters, Shape, read
-from orchestrator.analysis.tables import Series, Tables, jobs_of, marked, marked_hosts, series
+from orchestrator.analysis.tables import Series, Tables, jobs_of, marked, marked_hosts, series, unmeasured
 from orchestrator.model.finding import Evidence, Finding, Verdict
 from orchestrator.model.plan import JobPlan, Plan, StepPlan
 
@@ -60,7 +60,7 @@ def _curve(name: str, members: list[Series], seed: int, metric: str) -> Iterator
     for one in ordered:
         middle = median(one.values, seed, metric, one.step.id) if one.values else None
         speedup = None
-        if one is not first and one.values and any(first.values):
+        if one is not first and one.values and first.values:
             speedup = ratio(one.values, first.values, seed, metric, one.step.id, first.step.id)
         yield Point(name, one.step, one.unit, middle, speedup, one.step.threads / first.step.threads)
 
@@ -75,24 +75,25 @@ def analyse(tables: Tables, plan: Plan, job: JobPlan | None, parameters: Paramet
             text = f"no measurement of {asked['metric']} in job {one.name}"
             findings.append(Finding("scaling", one.name, Verdict.UNKNOWN, text))
             continue
-        findings += [_finding(p, asked["metric"], asked["min_efficiency"], marks) for p in found]
+        metric, wanted = asked["metric"], asked["min_efficiency"]
+        findings += [_finding(p, p.middle, metric, wanted, marks) for p in found if p.middle]
+        findings += unmeasured("scaling", one.name, metric, [p.step for p in found if not p.middle])
     return findings
 
 
-def _finding(point: Point, metric: str, wanted: float | None, marks: frozenset[str]) -> Finding:
+def _finding(
+    point: Point, middle: Interval, metric: str, wanted: float | None, marks: frozenset[str]
+) -> Finding:
     step = point.step
     subject = f"{step.job} {point.curve} threads={step.threads}"
     here = [Evidence(host=step.host, job=step.job, step=step.id)]
-    if point.middle is None:
-        text = f"{metric} was not measured with {step.threads} threads"
-        return Finding("scaling", subject, Verdict.UNKNOWN, text, evidence=here)
     if point.speedup is None:
         if point.factor == 1:
-            text = f"{metric} {point.middle.middle:.4g} {point.unit} with {step.threads} threads, the base"
+            text = f"{metric} {middle.middle:.4g} {point.unit} with {step.threads} threads, the base"
             return Finding(
                 "scaling", subject, Verdict.HOLDS, marked(text, step.host, marks), 1.0, evidence=here
             )
-        text = f"no speedup with {step.threads} threads: the smallest thread count was not measured"
+        text = f"no speedup with {step.threads} threads: the smallest thread count was not measured, or is 0"
         return Finding("scaling", subject, Verdict.UNKNOWN, text, evidence=here)
     return _judged(point, subject, here, wanted, marks)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.analysis.bootstrap import CONFIDENCE, MIN_LAUNCHES, median
 from orchestrator.analysis.parameters import Parameter, Parameters, Shape, read
-from orchestrator.analysis.tables import Series, Tables, jobs_of, series
+from orchestrator.analysis.tables import Series, Tables, jobs_of, series, unmeasured
 from orchestrator.model.finding import Evidence, Finding, Verdict
 from orchestrator.model.plan import JobPlan, Plan
 
@@ -28,10 +28,13 @@ def analyse(tables: Tables, plan: Plan, job: JobPlan | None, parameters: Paramet
             findings.append(Finding("stability", one.name, Verdict.UNKNOWN, text))
             continue
         for metric in sorted(set(metrics.values())):
-            for found in series(tables, plan, [one.name], metric):
-                ci = wanted[found.step.id]
-                if metrics[found.step.id] == metric and ci:
-                    findings.append(_finding(found, metric, ci, plan.seed))
+            found = [
+                s
+                for s in series(tables, plan, [one.name], metric)
+                if metrics[s.step.id] == metric and wanted[s.step.id]
+            ]
+            findings += [_finding(s, metric, wanted[s.step.id] or 0.0, plan.seed) for s in found if s.values]
+            findings += unmeasured("stability", one.name, metric, [s.step for s in found if not s.values])
     return findings
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from orchestrator.model.finding import Evidence
+from orchestrator.model.finding import Evidence, Finding, Verdict
 from orchestrator.model.plan import JobPlan, Plan, StepPlan
 
 Tables = Mapping[str, pd.DataFrame]
@@ -61,6 +61,23 @@ def marked_hosts(tables: Tables) -> frozenset[str]:
 
 def marked(summary: str, host: str, marks: frozenset[str]) -> str:
     return f"{summary} ({MARK})" if host in marks else summary
+
+
+def unmeasured(analysis: str, job: str, metric: str, steps: Sequence[StepPlan]) -> list[Finding]:
+    """Cells that should have been measured and were not: one finding per host, however many cells."""
+    by_host: dict[str, list[StepPlan]] = {}
+    for step in steps:
+        by_host.setdefault(step.host, []).append(step)
+    return [
+        Finding(
+            analysis,
+            f"{job} {host}",
+            Verdict.UNKNOWN,
+            f"{metric} was not measured in {len(cells)} cell{'s' if len(cells) > 1 else ''} on {host}",
+            evidence=[Evidence(host=host, job=job, step=s.id) for s in cells[:EVIDENCE_ROWS]],
+        )
+        for host, cells in by_host.items()
+    ]
 
 
 def evidence(rows: pd.DataFrame) -> list[Evidence]:

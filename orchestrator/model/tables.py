@@ -148,7 +148,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _LAUNCH,
         _c("seq", "int64", "sequence number in the journal it came from"),
         _c("time", "timestamp", "wall clock of whoever wrote it"),
-        _c("source", "string", "agent | controller"),
+        _c("source", "string", "agent | controller | fold: concluded from the journals"),
         _c("kind", "string", "kind of the journal entry, or of the record"),
         _c("text", "string", "one line for a person"),
         _c("data", "string", "the entry's data, as JSON"),

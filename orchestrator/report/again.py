@@ -1,0 +1,42 @@
+"""The command that carries out one step again, as it was: settings, threads, placement and seed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from orchestrator.model.plan import StepPlan
+from orchestrator.results.folder import RunFolder
+from orchestrator.results.launch import Launch
+
+
+def rerun_command(folder: RunFolder, step: StepPlan, launch: Launch | None = None) -> str:
+    """For a shell. ``launch``: the one that failed, whose seed is taken."""
+    name = step.bench or step.workload
+    seed = step.seed if launch is None or launch.seed is None else launch.seed
+    words = ["orch", "run", "workload", name, "--threads", str(step.threads), "--placement", step.placement]
+    if step.mem not in ("", "local"):
+        words += ["--mem", step.mem]
+    words += ["--seconds", f"{step.seconds:g}s", "--warmup", f"{step.warmup_s:g}s"]
+    if step.variant not in ("", "release"):
+        words += ["--variant", step.variant]
+    words += ["--seed", str(seed)]
+    for key, value in sorted(step.settings.items()):
+        if key != "bench":
+            words += ["--set", f"{key}={_text(value)}"]
+    inventory = folder.path / "inventory.yml"
+    if inventory.is_file():
+        words += ["-i", str(inventory), "--limit", step.host]
+    return shlex.join(words)
+
+
+def _text(value: Any) -> str:
+    """As `--set` reads it: JSON where that is what it says, else the bare word."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        json.loads(value)
+    except ValueError:
+        return value
+    return json.dumps(value)
