@@ -29,7 +29,8 @@ PROTOCOL = 1
 #: ``note``     {text} something the agent did on its own (stop requested, output capped, core kept)
 #: ``ended``    {reason, exit, signal, seconds, records, garbage, truncated, max_rss_bytes, core, message};
 #:              always last. ``exit``: status or null · ``signal``: number that killed it or null ·
-#:              ``core``: path on the host or "" · ``message``: one sentence for people, may be ""
+#:              ``core``: path on the host or "" · ``message``: one sentence for people, may be "" ·
+#:              ``max_rss_bytes``: of the process tree, 0 where it ended before it was looked at
 ENTRY_KINDS = ("started", "record", "vital", "output", "note", "ended")
 
 #: ``reason`` of an ``ended`` entry.

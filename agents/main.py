@@ -1,0 +1,212 @@
+"""The agent's command line. Exit codes: 0 done · 2 bad order or usage · 3 no such launch · 4 the
+supervisor is gone without `ended` · 5 this host cannot take it (disk full, spool not writable) ·
+6 Python too old · 70 the agent itself failed.
+
+    start  --spool S                                    order (JSON) on standard input; detaches
+    follow --spool S --run R --step ID --launch N [--offset BYTES]
+    status --spool S [--run R [--step ID --launch N]]
+    stop   --spool S --run R --step ID --launch N [--wait SECONDS]
+    facts  --spool S
+    sweep  --spool S [--run R] [--older-than SECONDS] [--live]
+
+All but `follow` answer with one line of JSON; errors are one line on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, NoReturn, Optional, Set
+
+from agents.wire import PROTOCOL, Order, WireError, decode, dumps, encode
+
+DONE, USAGE, NO_SUCH_LAUNCH, GONE, CANNOT, INTERNAL = 0, 2, 3, 4, 5, 70
+
+#: An order is small; something else was piped in.
+_LONGEST_ORDER = 4 << 20
+
+_OPTIONS: Dict[str, Set[str]] = {
+    "start": {"--spool"},
+    "follow": {"--spool", "--run", "--step", "--launch", "--offset"},
+    "status": {"--spool", "--run", "--step", "--launch"},
+    "stop": {"--spool", "--run", "--step", "--launch", "--wait"},
+    "facts": {"--spool"},
+    "sweep": {"--spool", "--run", "--older-than", "--live"},
+}
+_FLAGS = {"--live"}
+
+
+class _Failed(Exception):
+    """Ends the command: exit code and one line."""
+
+    def __init__(self, code: int, what: str) -> None:
+        super().__init__(what)
+        self.code = code
+
+
+def main(argv: List[str]) -> int:
+    try:
+        return _run(argv)
+    except _Failed as e:
+        return _complain(e.code, str(e))
+    except WireError as e:
+        return _complain(USAGE, str(e))
+    except BrokenPipeError:
+        # nobody reads any more; Python would complain about it once again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return INTERNAL
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(code: int, what: str) -> int:
+    sys.stderr.write("orch agent: %s\n" % " ".join(what.split()))
+    return code
+
+
+def _run(argv: List[str]) -> int:
+    if not argv or argv[0] not in _OPTIONS:
+        raise _Failed(USAGE, "expected one of: " + " ".join(sorted(_OPTIONS)))
+    verb, options = argv[0], _options(argv[0], argv[1:])
+    spool = Path(_need(options, "--spool")).expanduser().absolute()
+    if verb == "start":
+        return _start(spool)
+    if verb == "facts":
+        from agents.facts import collect
+
+        return _answer(encode(collect(str(spool))))
+    if verb == "sweep":
+        from agents.sweep import KEEP_S, sweep
+
+        older = _float(options, "--older-than", KEEP_S)
+        return _answer(sweep(spool, _name(options, "--run"), older, "--live" in options))
+    return _about_launch(verb, spool, options)
+
+
+def _about_launch(verb: str, spool: Path, options: Dict[str, str]) -> int:
+    from agents import launch as launches
+
+    if verb == "status" and not ("--step" in options and "--launch" in options):
+        found = launches.launches(spool, _name(options, "--run"))
+        return _answer({"launches": [one.describe() for one in found]})
+    number = _int(options, "--launch", None)
+    one = launches.Launch(spool, _need(options, "--run"), _need(options, "--step"), number)
+    if one.state() == launches.MISSING:
+        raise _Failed(NO_SUCH_LAUNCH, "no such launch under %s" % one.folder)
+    if verb == "status":
+        return _answer(one.describe())
+    if verb == "stop":
+        from agents.sweep import stop
+
+        return _answer({"state": stop(one, _float(options, "--wait", 5.0))})
+    from agents.follow import follow
+
+    offset = _int(options, "--offset", 0)
+    code = follow(one, offset)
+    if code != DONE:
+        _complain(code, "%s: the supervisor is gone" % one.folder)
+    return code
+
+
+def _start(spool: Path) -> int:
+    raw = sys.stdin.buffer.read(_LONGEST_ORDER + 1)
+    order = read_order(raw)
+    from agents.launch import Launch
+    from agents.supervisor import detach
+
+    launch = Launch(spool, order.run, order.step, order.launch)
+    try:
+        if not launch.claim(raw):
+            return _answer({"started": False, "state": launch.settle(5.0)})
+    except OSError as e:
+        raise _Failed(CANNOT, "%s: %s" % (launch.folder, e.strerror or e)) from e
+    try:
+        error = detach(launch, order)
+    except OSError as e:
+        launch.disclaim()
+        raise _Failed(CANNOT, "no process can be started: %s" % (e.strerror or e)) from e
+    if error:
+        raise _Failed(CANNOT, error)
+    return _answer({"started": True, "state": launch.state()})
+
+
+def read_order(raw: bytes) -> Order:
+    """Raises WireError with what is missing or wrong."""
+    from agents.workloads import TABLE
+
+    if len(raw) > _LONGEST_ORDER:
+        raise WireError("order: more than %d bytes" % _LONGEST_ORDER)
+    try:
+        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as e:
+        raise WireError("order: not JSON: %s" % e) from e
+    order = decode(Order, value, "order")
+    if order.protocol != PROTOCOL:
+        raise WireError("order.protocol: this agent speaks %d, not %d" % (PROTOCOL, order.protocol))
+    if order.workload not in TABLE:
+        known = ", ".join(sorted(TABLE))
+        raise WireError("order.workload: unknown %r (known: %s)" % (order.workload, known))
+    if not order.limits.wall_s > 0:
+        raise WireError("order.limits.wall_s: must be more than 0")
+    if order.limits.output_bytes < 0 or order.limits.core_bytes < 0:
+        raise WireError("order.limits: a number of bytes is negative")
+    return order
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError("not a finite number: %s" % text)
+
+
+def _answer(value: Dict[str, Any]) -> int:
+    sys.stdout.write(dumps(value) + "\n")
+    sys.stdout.flush()
+    return DONE
+
+
+# ---- options
+
+
+def _options(verb: str, words: List[str]) -> Dict[str, str]:
+    found: Dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word not in _OPTIONS[verb]:
+            raise _Failed(USAGE, "%s takes %s, not %r" % (verb, " ".join(sorted(_OPTIONS[verb])), word))
+        if word in _FLAGS:
+            found[word] = ""
+        elif rest:
+            found[word] = rest.pop(0)
+        else:
+            raise _Failed(USAGE, "%s: a value is missing" % word)
+    return found
+
+
+def _need(options: Dict[str, str], name: str) -> str:
+    if not options.get(name):
+        raise _Failed(USAGE, "%s is missing" % name)
+    return options[name]
+
+
+def _name(options: Dict[str, str], name: str) -> Optional[str]:
+    from agents.launch import check_name
+
+    return check_name(options[name], name) if name in options else None
+
+
+def _int(options: Dict[str, str], name: str, otherwise: Optional[int]) -> int:
+    if name not in options and otherwise is not None:
+        return otherwise
+    text = _need(options, name)
+    if not text.isdigit():
+        raise _Failed(USAGE, "%s: expected a number, not %r" % (name, text))
+    return int(text)
+
+
+def _float(options: Dict[str, str], name: str, otherwise: float) -> float:
+    try:
+        return float(options.get(name, otherwise))
+    except ValueError as e:
+        raise _Failed(USAGE, "%s: expected a number, not %r" % (name, options[name])) from e

@@ -1,0 +1,539 @@
+"""Watches one launch from its start to its `ended` entry: one process, one thread, no polling.
+
+It sleeps in `select` until the workload prints, a signal comes (a child ended, or stop is asked for) or
+the next thing is due (sample, flush, limit). It keeps off the measured CPUs where it may run elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import selectors
+import signal
+import subprocess
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Dict, List, NoReturn, Optional, Set, Tuple
+
+from agents import limits, vitals
+from agents.journal import JournalFull, Writer
+from agents.launch import MARK, Launch
+from agents.lines import Line, Splitter, record_of
+from agents.wire import PROTOCOL, Order
+from agents.workloads import TABLE, BadSetting
+
+#: How often memory is looked at where it is limited: a workload can outgrow its limit for this long.
+MEMORY_EVERY_S = 0.2
+
+#: Looking at /proc takes at most this share of one CPU: on a host with thousands of processes it is
+#: done less often instead.
+_MOST_DUTY = 0.02
+
+#: After SIGKILL: how long for a process to go away before it is given up (it hangs in the kernel).
+_UNKILLABLE_S = 5.0
+
+_READ_BYTES = 1 << 18
+#: So that a workload that prints while it measures does not wait for us. The most that is allowed
+#: without privilege.
+_PIPE_BYTES = 1 << 20
+_F_SETPIPE_SZ = 1031
+
+
+class _Stream:
+    """Standard output or error of the workload."""
+
+    def __init__(self, name: str, fd: int) -> None:
+        self.name = name
+        self.fd = fd
+        self.splitter = Splitter()
+        os.set_blocking(fd, False)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, _F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+class _Signals:
+    """SIGCHLD and requests to stop, as bytes on a pipe that `select` waits for."""
+
+    STOPS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self.fd, self._write = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._write, False)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, *self.STOPS):
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def take(self) -> bytes:
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self.fd, 4096)
+        return b""
+
+
+class Supervisor:
+    """One launch. `start` then `watch`; `watch` never raises and always tries to leave an `ended`."""
+
+    def __init__(self, launch: Launch, order: Order, affinity: Set[int]) -> None:
+        """``affinity``: where the agent was started, which is what the workload finds."""
+        self.launch = launch
+        self.order = order
+        self.affinity = affinity
+        self.expects_records = TABLE[order.workload].EXPECTS_RECORDS
+        self.signals = _Signals()
+        self.journal = Writer(launch.journal, order.launch)
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.signals.fd, selectors.EVENT_READ)
+        self.streams: List[_Stream] = []
+        self.child = 0
+        self.status: Optional[int] = None
+        self.reason: Optional[str] = None
+        self.message = ""
+        self.records = self.garbage = self.truncated = 0
+        self.read_bytes = 0
+        self.peak_rss = 0
+        self.own_rss = 0
+        self.began = time.monotonic()
+        self.began_wall = time.time()
+        #: when SIGKILL follows (again); None while nobody was told to end
+        self.kill_at: Optional[float] = None
+        self.give_up_at = float("inf")
+        self.left_behind = False
+        self.source: Optional[vitals.Source] = None
+        self.next_memory = self.next_vitals = float("inf")
+
+    # ---- start
+
+    def start(self) -> None:
+        """Start the workload; the journal has its first entry afterwards, whatever came of it. Raises
+        OSError only where the journal cannot be written."""
+        argv: List[str] = []
+        error = ""
+        try:
+            argv = TABLE[self.order.workload].argv(self.order)
+            self._spawn(argv)
+        except BadSetting as e:
+            error = str(e)
+        except (OSError, ValueError, subprocess.SubprocessError) as e:
+            error = "%s: %s" % (argv[0] if argv else "?", getattr(e, "strerror", None) or e)
+        self.journal.add("started", self._started(argv), self.began_wall, self.began)
+        if error:
+            self.reason, self.message = "start_failed", error
+        self.journal.flush()
+        self.journal.sync()
+
+    def _spawn(self, argv: List[str]) -> None:
+        self.began, self.began_wall = time.monotonic(), time.time()
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=str(self.launch.folder),
+            env=self._environment(),
+            start_new_session=True,
+            # safe: this process has one thread
+            preexec_fn=limits.before_exec(self.order.limits.core_bytes, self.affinity),  # noqa: PLW1509
+            bufsize=0,
+        )
+        # it is waited for with wait4, together with whatever it leaves behind
+        child.returncode = 0
+        self.child = child.pid
+        assert child.stdout is not None
+        assert child.stderr is not None
+        # the file objects would close the descriptors; duplicates are ours
+        for name, pipe in (("stdout", child.stdout), ("stderr", child.stderr)):
+            stream = _Stream(name, os.dup(pipe.fileno()))
+            pipe.close()
+            self.streams.append(stream)
+            self.selector.register(stream.fd, selectors.EVENT_READ, stream)
+        every = self.order.vitals_every_s
+        self.source = vitals.Source(self.child, self.order.cpus)
+        if self.order.limits.memory_bytes is not None:
+            self.next_memory = self.began
+        if every > 0:
+            self.next_vitals = self.began
+        self.own_rss = limits.rss_bytes([os.getpid()])
+
+    def _environment(self) -> Dict[str, str]:
+        order = self.order
+        return {
+            **os.environ,
+            **order.env,
+            "ORCH_RUN": order.run,
+            "ORCH_HOST": order.host,
+            "ORCH_JOB": order.job,
+            "ORCH_STEP": order.step,
+            "ORCH_LAUNCH": str(order.launch),
+            "ORCH_PROGRAM": order.program,
+            "ORCH_THREADS": str(order.threads),
+            "ORCH_CPUS": ",".join(str(c) for c in order.cpus),
+            "ORCH_MEM": order.mem,
+            "ORCH_WARMUP": repr(order.warmup_s),
+            "ORCH_SECONDS": repr(order.seconds),
+            "ORCH_INTERVAL": repr(order.interval_s),
+            "ORCH_SEED": str(order.seed),
+            MARK: str(self.launch.folder),
+        }
+
+    def _started(self, argv: List[str]) -> Dict[str, Any]:
+        order = self.order
+        return {
+            "run": order.run,
+            "host": order.host,
+            "job": order.job,
+            "step": order.step,
+            "launch": order.launch,
+            "workload": order.workload,
+            "argv": argv,
+            "pid": self.child,
+            "protocol": PROTOCOL,
+            "seed": order.seed,
+            "cpus": order.cpus,
+            "mem": order.mem,
+        }
+
+    # ---- watch
+
+    def watch(self) -> None:
+        try:
+            if self.child:
+                if self.launch.stop_file.exists():
+                    self._asked_to_stop()
+                while not self._turn():
+                    pass
+            self._end()
+        except JournalFull as e:
+            self._last_words("disk", "the journal could not be written: %s" % (e.strerror or e))
+        except Exception as e:  # noqa: BLE001 - whatever it is, the workload must not outlive it unseen
+            traceback.print_exc()
+            self._last_words("error", "the agent itself failed: %s: %s" % (type(e).__name__, e))
+
+    def _turn(self) -> bool:
+        """Wait, then do what is due. True once the workload and all it started are gone."""
+        for key, _ in self.selector.select(self._wait_s()):
+            if key.data is None:
+                self._on_signals(self.signals.take())
+            else:
+                self._read(key.data)
+        now = time.monotonic()
+        self._check_limits(now)
+        self._sample(now)
+        over = self._tree_is_gone(now)
+        self.journal.flush()
+        if self.journal.sync_due(now) == 0.0:
+            self.journal.sync()
+        return over
+
+    def _wait_s(self) -> float:
+        now = time.monotonic()
+        due = min(self.next_memory, self.next_vitals, self.give_up_at)
+        if self.kill_at is None:
+            due = min(due, self.began + self.order.limits.wall_s)
+        else:
+            due = min(due, self.kill_at)
+        sync = self.journal.sync_due(now)
+        return max(0.0, min(due - now, 60.0 if sync is None else sync))
+
+    def _on_signals(self, numbers: bytes) -> None:
+        if signal.SIGCHLD in numbers:
+            self._reaped(limits.reap())
+        if any(n in numbers for n in _Signals.STOPS):
+            self._asked_to_stop()
+
+    def _reaped(self, ended: "Dict[int, Tuple[int, int]]") -> None:
+        if self.child in ended:
+            self.status, peak = ended[self.child]
+            # the kernel's figure holds what was inherited from us before exec: it tells nothing below that
+            if peak > self.own_rss:
+                self.peak_rss = max(self.peak_rss, peak)
+
+    def _asked_to_stop(self) -> None:
+        if self.reason is None and self.status is None:
+            self._note("stop requested")
+            self._begin_end("stopped")
+
+    # ---- what it prints
+
+    def _read(self, stream: _Stream) -> None:
+        try:
+            data = os.read(stream.fd, _READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            self._close(stream)
+            return
+        self.read_bytes += len(data)
+        if self.reason == "output":
+            return  # read so that it can end, and thrown away
+        for line in stream.splitter.feed(data):
+            self._take(stream.name, line)
+        self._check_flood()
+
+    def _close(self, stream: _Stream) -> None:
+        self.selector.unregister(stream.fd)
+        os.close(stream.fd)
+        self.streams.remove(stream)
+        last = stream.splitter.finish()
+        if last is not None and self.reason != "output":
+            self._take(stream.name, last)
+
+    def _take(self, stream: str, line: Line) -> None:
+        if stream == "stdout":
+            record = record_of(line)
+            if record is not None:
+                with contextlib.suppress(ValueError, RecursionError):
+                    self.journal.add("record", record)
+                    self.records += 1
+                    return
+            if self.expects_records and not line.truncated:
+                self.garbage += 1
+            elif line.truncated and (self.expects_records or self.records):
+                self.truncated += 1
+        self.journal.add("output", {"stream": stream, "text": line.text})
+
+    def _check_flood(self) -> None:
+        most = self.order.limits.output_bytes
+        if max(self.read_bytes, self.journal.size) > most and self.reason is None:
+            self._note("more than %d bytes of output; the rest is thrown away" % most)
+            self._begin_end("output")
+
+    # ---- limits
+
+    def _check_limits(self, now: float) -> None:
+        if self.reason is None and self.status is None and now - self.began >= self.order.limits.wall_s:
+            self._note("still running after %g s" % self.order.limits.wall_s)
+            self._begin_end("timeout")
+        if self.kill_at is not None and now >= self.kill_at:
+            left = limits.descendants(os.getpid())
+            limits.send([p.pid for p in left], signal.SIGKILL)
+            self.kill_at = now + 0.25
+            if self.give_up_at == float("inf"):
+                self.give_up_at = now + _UNKILLABLE_S
+
+    def _begin_end(self, reason: str) -> None:
+        """SIGTERM for all of it now, SIGKILL for what is left after the grace."""
+        self.reason = self.reason or reason
+        self._terminate()
+
+    def _terminate(self) -> None:
+        if self.kill_at is None:
+            limits.send([p.pid for p in limits.descendants(os.getpid())], signal.SIGTERM)
+            self.kill_at = time.monotonic() + limits.GRACE_S
+
+    def _sample(self, now: float) -> None:
+        if now < self.next_memory and now < self.next_vitals:
+            return
+        if self.source is None or self.status is not None:
+            self.next_memory = self.next_vitals = float("inf")
+            return
+        begin = time.monotonic()
+        rss = limits.rss_bytes(p.pid for p in limits.descendants(os.getpid()))
+        self.peak_rss = max(self.peak_rss, rss)
+        cap = self.order.limits.memory_bytes
+        if cap is not None and rss > cap and self.reason is None:
+            self._note("%d bytes resident, limit %d" % (rss, cap))
+            self._begin_end("memory")
+        if now >= self.next_vitals:
+            self.source.rss = rss
+            self.journal.add("vital", vitals.sample(self.source))
+        pause = (time.monotonic() - begin) / _MOST_DUTY
+        if now >= self.next_vitals:
+            self.next_vitals = now + max(self.order.vitals_every_s, pause)
+        if cap is not None:
+            self.next_memory = now + max(MEMORY_EVERY_S, pause)
+
+    # ---- the end
+
+    def _tree_is_gone(self, now: float) -> bool:
+        if self.status is None:
+            return self._give_up(now)
+        left = limits.descendants(os.getpid())
+        if left:
+            if not self.left_behind and self.kill_at is None:
+                self._note("%d process(es) left behind are ended" % len(left))
+            self.left_behind = True
+            self._terminate()
+            return self._give_up(now)
+        self._drain()
+        return True
+
+    def _give_up(self, now: float) -> bool:
+        if now < self.give_up_at:
+            return False
+        self._note("a process does not end even after SIGKILL")
+        self._drain()
+        return True
+
+    def _drain(self) -> None:
+        """What still lies in the pipes. Bounded: nobody is left who could fill them for long."""
+        for stream in list(self.streams):
+            end = time.monotonic() + 1.0
+            while stream in self.streams and time.monotonic() < end:
+                before = self.read_bytes
+                self._read(stream)
+                if self.read_bytes == before:
+                    break
+            if stream in self.streams:
+                self._close(stream)
+
+    def _end(self) -> None:
+        limits.reap()
+        self.journal.add("ended", self._ended())
+        self.journal.flush()
+        self.journal.release_reserve()
+        # `ended` is there: what goes wrong now must not write another
+        with contextlib.suppress(OSError):
+            self.journal.sync()
+            self.journal.close()
+
+    def _ended(self) -> Dict[str, Any]:
+        code, number = _exit_and_signal(self.status)
+        core = ""
+        if self.reason not in ("disk", "error") and self.status is not None and os.WCOREDUMP(self.status):
+            core = limits.find_core(self.child, self.launch.folder, self.began_wall)
+            where = core or "where the system keeps them"
+            self._note("core dump: %s" % where)
+        return {
+            "reason": self.reason or "exited",
+            "exit": code,
+            "signal": number,
+            "seconds": round(time.monotonic() - self.began, 6),
+            "records": self.records,
+            "garbage": self.garbage,
+            "truncated": self.truncated,
+            "max_rss_bytes": self.peak_rss,
+            "core": core,
+            "message": self.message[:1000],
+        }
+
+    def _note(self, text: str) -> None:
+        self.journal.add("note", {"text": text})
+
+    def _last_words(self, reason: str, message: str) -> None:
+        """The agent cannot go on: nothing of the workload survives, and the journal says so if at all
+        possible."""
+        left, ended = limits.kill_below(os.getpid())
+        self._reaped(ended)
+        self.journal.release_reserve()
+        self.reason, self.message = reason, message
+        for attempt in range(20):
+            try:
+                if left:
+                    self._note("a process does not end even after SIGKILL")
+                self._end()
+                break
+            except OSError:
+                # others may still be filling the disk that we have just made room on
+                if attempt == 19:
+                    traceback.print_exc()
+                time.sleep(0.1)
+
+
+def _exit_and_signal(status: Optional[int]) -> Tuple[Optional[int], Optional[int]]:
+    if status is None:
+        return None, None
+    if os.WIFSIGNALED(status):
+        return None, os.WTERMSIG(status)
+    return os.WEXITSTATUS(status), None
+
+
+# ---- how it comes to life
+
+
+def detach(launch: Launch, order: Order) -> str:
+    """Start the supervisor as a process that no terminal and no connection can take along. Returns ""
+    once the journal has its first entry, else one line that says why this host cannot take it."""
+    reading, writing = os.pipe()
+    first = os.fork()
+    if first == 0:
+        os.close(reading)
+        _become_daemon(launch, order, writing)
+    os.close(writing)
+    said = b""
+    while True:
+        data = os.read(reading, 4096)
+        if not data:
+            break
+        said += data
+    os.close(reading)
+    os.waitpid(first, 0)
+    if said == b"ok\n":
+        return ""
+    return said.decode("utf-8", "replace").strip() or "the supervisor ended before it began"
+
+
+def _become_daemon(launch: Launch, order: Order, ready: int) -> NoReturn:
+    try:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        _redirect(launch.log, ready)
+        _guard(launch, order, ready)
+    except BaseException as e:  # noqa: BLE001 - never back into the caller's stack
+        _refuse(launch, ready, e)
+    os._exit(0)
+
+
+def _redirect(log: Path, keep: int) -> None:
+    """Nothing of the caller's stays open but ``keep``: its connection must be able to close."""
+    null = os.open("/dev/null", os.O_RDWR)
+    errors = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.dup2(errors, 2)
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, not paths
+        if int(name) > 2 and int(name) != keep:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+
+
+def _guard(launch: Launch, order: Order, ready: int) -> None:
+    """Two processes: the supervisor, and above it this guard, which sleeps until the supervisor is gone
+    and then ends what it may have left. So a supervisor that is killed leaves nothing running, and
+    neither does a guard that is killed: each dies with its parent."""
+    affinity = limits.leave_cpus(order.cpus)
+    limits.adopt_orphans()
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    guard = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            limits.die_with_parent(guard)
+            limits.adopt_orphans()
+            _supervise(launch, order, ready, affinity)
+        except BaseException:  # noqa: BLE001 - never back into the caller's stack
+            traceback.print_exc()
+        os._exit(0)
+    os.close(ready)
+    os.waitpid(pid, 0)
+    limits.kill_below(guard)
+
+
+def _supervise(launch: Launch, order: Order, ready: int, affinity: Set[int]) -> None:
+    try:
+        supervisor = Supervisor(launch, order, affinity)
+        launch.write_pid()
+        supervisor.start()
+    except Exception as e:  # noqa: BLE001 - said to whoever asked for the start
+        limits.kill_below(os.getpid())
+        _refuse(launch, ready, e)
+        return
+    _say(ready, "ok")
+    os.close(ready)
+    supervisor.watch()
+
+
+def _refuse(launch: Launch, ready: int, e: BaseException) -> None:
+    """Nothing of the launch stays, so that it can be started again."""
+    launch.disclaim()
+    what = e.strerror if isinstance(e, OSError) else "%s: %s" % (type(e).__name__, e)
+    _say(ready, "%s: %s" % (launch.folder, what))
+
+
+def _say(ready: int, text: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(ready, text.splitlines()[0].encode("utf-8", "replace") + b"\n")
