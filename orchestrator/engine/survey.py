@@ -14,7 +14,7 @@ from orchestrator.bundle.agent import agent_zipapp
 from orchestrator.errors import LinkError, RemoteFailed
 from orchestrator.fleet.facts import read_facts
 from orchestrator.model.address import Address
-from orchestrator.transport import open_link, open_retrying
+from orchestrator.transport import Backoff, open_link, open_retrying
 
 FORKS = 32
 PING_S = 20.0
@@ -70,7 +70,7 @@ def _caught(call: Callable[[Address], T], address: Address) -> T | LinkError:
 
 
 def _ask(address: Address, agent: Path) -> tuple[Facts, float]:
-    with contextlib.closing(open_retrying(address)) as link:
+    with contextlib.closing(open_retrying(address, Backoff(tries=2))) as link:
         return read_facts(link, agent, address.python, address.spool)
 
 

@@ -364,9 +364,12 @@ def _accepted(
             address, hop, [*tried, f"the host wants {', '.join(e.allowed_types)}"], last=True
         ) from e
     except paramiko.AuthenticationException as e:
-        tried.append(label)
-        if not transport.is_active():  # it has had enough of our keys, or it is gone
+        if not transport.is_active():
+            if not tried:  # no key was refused before: this is no answer to our keys
+                raise Unreachable(address.name, f"{hop.target} closed the connection during the login") from e
+            tried.append(f"{label} (then it closed the connection: too many keys?)")
             raise _refused(address, hop, tried, last=True) from e
+        tried.append(label)
         if "timeout" in str(e).lower():
             raise LinkTimeout(address.name, f"{hop.target} did not answer the login") from e
         return False

@@ -123,6 +123,14 @@ def test_a_key_that_is_missing_or_locked_is_said(lab: Any, tmp_path: Path) -> No
     assert "cannot be read" in refused(lab.address("h1", key=broken), LoginRefused).what
 
 
+def test_a_host_that_has_had_enough_of_our_keys_is_a_refused_login(lab: Any, home: Path) -> None:
+    keys = [keygen(home / f"stranger{n}") for n in range(8)]
+    (home / ".ssh" / "config").write_text("Host *\n" + "".join(f" IdentityFile {key}\n" for key in keys))
+    error = refused(lab.address("h1", key=None), LoginRefused)
+    assert "too many keys" in error.what
+    assert "stranger7" not in error.what
+
+
 def test_the_agent_is_asked_only_where_the_address_says_so(
     lab: Any, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
