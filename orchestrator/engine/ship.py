@@ -22,6 +22,8 @@ spool=$1; shift
 umask 077
 mkdir -p "$spool/blobs" || exit 1
 cd "$spool/blobs" || exit 1
+# what a copy that was cut has left a day ago or longer
+find . -maxdepth 1 -type f -name '.*' -mmin +1440 -exec rm -f {} + 2>/dev/null
 for digest do
   if [ -f "$digest" ] && [ "$(sha256sum <"$digest")" = "$digest  -" ]
   then chmod 755 "$digest"

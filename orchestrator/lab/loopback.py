@@ -310,7 +310,7 @@ PidFile none
 MaxStartups 200
 MaxSessions 64
 Subsystem sftp internal-sftp
-SetEnv ORCH_LAB={lab.name} ORCH_LAB_HOST={host.name} "{MARK}={folder}" {_SHELL} "PATH={os.environ["PATH"]}"
+SetEnv ORCH_LAB={lab.name} ORCH_LAB_HOST={host.name} "{MARK}={folder}" {_SHELL} "PATH={os.environ.get("PATH", os.defpath)}"
 """
     )
 

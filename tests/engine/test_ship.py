@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,17 @@ def test_a_spool_that_cannot_be_made_is_said(link: Link, tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(RemoteFailed, match=r"cannot make .*/file/spool/blobs"):
         ship(link, blobs(tmp_path, b"x"), str(tmp_path / "file" / "spool"))
+
+
+def test_what_a_cut_copy_left_long_ago_is_removed(link: Link, tmp_path: Path) -> None:
+    folder = tmp_path / "spool" / "blobs"
+    folder.mkdir(parents=True)
+    (folder / ".old.part").write_text("x")
+    (folder / ".new.part").write_text("x")
+    os.utime(folder / ".old.part", (0, 0))
+    things = blobs(tmp_path, b"x")
+    ship(link, things, str(tmp_path / "spool"))
+    assert {p.name for p in folder.iterdir()} == {".new.part", *things}
 
 
 def test_a_tilde_is_the_home_directory_on_the_host(link: Link) -> None:
