@@ -1,0 +1,311 @@
+"""Drive one host through one job: the same generator whatever the link and wherever the seat is.
+
+It yields pieces; whoever consumes them writes them down. It holds no truth of its own: the agent on the
+host is detached and keeps its journal, so that when this generator, its process or its link dies, a new
+one goes on from the byte that was written down last (`Unit.progress`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agents import wire
+from agents.wire import Entry, Limits, Order
+from orchestrator.engine.unit import Lines, Note, Piece, Progress, Unit
+from orchestrator.errors import LinkError, LinkLost, LinkTimeout, Unreachable
+from orchestrator.fleet.seat import Halt
+from orchestrator.model.address import Address
+from orchestrator.model.outcome import Status
+from orchestrator.model.plan import StepPlan
+from orchestrator.stops import STOPS, Decision, LaunchPolicy, Stop
+from orchestrator.transport import open_link
+from orchestrator.transport.link import Link
+
+#: The agent sends a blank line at least every 5 s; three missed ones are a dead link.
+IDLE_S = 16.0
+START_S = 60.0
+STOP_S = 30.0
+
+#: Exit statuses of the agent (agents/main.py).
+NO_SUCH_LAUNCH = 3
+SUPERVISOR_GONE = 4
+
+Opener = Callable[[Address], Link]
+
+
+class _HostGone(Exception):
+    """Out of reach for longer than the unit's patience."""
+
+
+@dataclass
+class _Step:
+    plan: StepPlan
+    policy: LaunchPolicy
+    launch: int
+    offset: int
+    #: why it ended, None while it goes on
+    over: str | None = None
+
+
+def drive(unit: Unit, halt: Halt, opener: Opener = open_link) -> Iterator[Piece]:
+    """Every step of the unit ends with exactly one ``step_…`` note, unless the consumer goes away."""
+    host = _Host(unit, opener, halt)
+    stops = [STOPS[s.name](s.argument) for s in unit.job.stops if STOPS[s.name].scope == "host"]
+    steps = [_begin(unit, s, stops) for s in unit.steps]
+    try:
+        yield from _rounds(host, steps, stops, halt)
+    except _HostGone as e:
+        for step in steps:
+            if step.over is None:
+                yield _note(unit, step.plan, "step_lost", str(e))
+    finally:
+        halt.watch(None)
+        host.close()
+
+
+def _begin(unit: Unit, plan: StepPlan, stops: list[Stop]) -> _Step:
+    known = unit.progress.get(plan.id, Progress())
+    policy = LaunchPolicy(plan.launches, plan.seed)
+    for entry in known.entries:
+        policy.feed(entry)
+        for stop in stops:
+            stop.feed(entry, host=plan.host, step=plan.id)
+    return _Step(plan, policy, known.launch, known.offset)
+
+
+def _rounds(host: _Host, steps: list[_Step], stops: list[Stop], halt: Halt) -> Iterator[Piece]:
+    """Launches are interleaved over the steps (A B C C B A …): a drift of the host falls on all alike."""
+    unit = host.unit
+    backwards = False
+    while True:
+        for step in steps:
+            done = None if step.over is not None or not step.launch else step.policy.done()
+            if done is not None:
+                step.over = done
+                yield _note(unit, step.plan, "step_done", done, step.launch)
+        running = [s for s in steps if s.over is None]
+        if not running:
+            return
+        for step in reversed(running) if backwards else running:
+            if halt.reason is None:
+                yield from _launch(host, step, stops, halt)
+            if halt.reason is not None and step.over is None:
+                step.over = halt.reason
+                yield _note(unit, step.plan, halt_kind(halt.reason), halt.reason, step.launch)
+        backwards = not backwards
+
+
+#: A reason that starts with this is a normal end: the job asked for that much and has had it.
+COMPLETE = "complete: "
+
+
+def halt_reason(decision: Decision) -> str:
+    return COMPLETE + decision.reason if decision.verdict is Status.PASSED else decision.reason
+
+
+def halt_kind(reason: str) -> str:
+    return "step_done" if reason.startswith(COMPLETE) else "step_stopped"
+
+
+def _launch(host: _Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator[Piece]:
+    unit, number = host.unit, step.launch
+    refused = host.start(step.plan, number)
+    if refused is not None:
+        step.over = refused
+        yield _note(unit, step.plan, "step_failed", refused)
+        return
+    halt.watch(lambda: host.ask_to_stop(step.plan, number))
+    gone: str | None = None
+    try:
+        for data in host.follow(step.plan, number, step.offset):
+            if isinstance(data, str):
+                gone = data
+                break
+            step.offset += len(data)
+            yield Lines(unit.address.name, step.plan.id, number, data)
+            for entry in entries(data):
+                step.policy.feed(entry)
+                _apply(stops, entry, step.plan, halt)
+    finally:
+        halt.watch(None)
+    step.launch, step.offset = number + 1, 0
+    if gone is not None:
+        step.over = gone
+        data_ = {"host": unit.address.name, "job": unit.job.name, "step": step.plan.id, "launch": number}
+        yield Note("launch_lost", {**data_, "reason": gone})
+        yield _note(unit, step.plan, "step_lost", gone)
+
+
+def _apply(stops: list[Stop], entry: Entry, step: StepPlan, halt: Halt) -> None:
+    for stop in stops:
+        decision = stop.feed(entry, host=step.host, step=step.id)
+        if decision is not None:
+            halt.set(halt_reason(decision))
+
+
+def entries(data: bytes) -> Iterator[Entry]:
+    """The entries of whole journal lines; a damaged one is left to whoever reads the run folder."""
+    for line in data.splitlines():
+        try:
+            yield wire.parse_entry(line.decode())
+        except (wire.WireError, UnicodeDecodeError):
+            continue
+
+
+def _note(unit: Unit, step: StepPlan, kind: str, reason: str, launches: int | None = None) -> Note:
+    data: dict[str, Any] = {"host": step.host, "job": unit.job.name, "step": step.id, "reason": reason}
+    return Note(kind, data if launches is None else {**data, "launches": launches})
+
+
+@dataclass
+class _Host:
+    """The agent's commands on one host, over links that may break and are opened again."""
+
+    unit: Unit
+    opener: Opener
+    halt: Halt
+    _link: Link | None = None
+
+    def close(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def start(self, step: StepPlan, launch: int) -> str | None:
+        """None where it runs (or ran already), else why the host will not. Safe to repeat: the agent
+        starts a launch once."""
+        order = wire.dumps(wire.encode(order_of(self.unit, step, launch))).encode()
+        argv = self._agent("start")
+        answer = self._persist(lambda link: link.run(argv, stdin=order, timeout_s=START_S))
+        if answer.exit == 0:
+            return None
+        said = answer.stderr.decode(errors="replace").strip().splitlines()
+        return f"the agent did not start it: {said[-1] if said else f'exit status {answer.exit}'}"
+
+    def follow(self, step: StepPlan, launch: int, offset: int) -> Iterator[bytes | str]:
+        """Whole journal lines from ``offset`` on; a str at the end where the launch is lost, and why."""
+        deadline = _Patience(self.unit.patience_s, self.halt)
+        while True:
+            try:
+                status = yield from self._follow_once(step, launch, offset, deadline)
+            except (LinkLost, LinkTimeout, Unreachable) as e:
+                offset = deadline.offset
+                self.close()
+                deadline.wait(e)
+                continue
+            if status == 0:
+                return
+            if status == SUPERVISOR_GONE:
+                yield "the agent on the host ended without a last word (host rebooted, or it was killed)"
+            elif status == NO_SUCH_LAUNCH:
+                yield "the host no longer knows this launch (its spool was emptied?)"
+            else:
+                yield f"the agent could not read its journal (exit status {status})"
+            return
+
+    def _follow_once(
+        self, step: StepPlan, launch: int, offset: int, deadline: _Patience
+    ) -> Generator[bytes, None, int]:
+        deadline.offset = offset
+        argv = [*self._agent("follow"), *_which(self.unit, step, launch), "--offset", str(offset)]
+        with self._open().stream(argv, idle_s=IDLE_S) as stream:
+            rest = b""
+            for chunk in stream.chunks():
+                deadline.reset()
+                cut = (rest + chunk).rfind(b"\n") + 1
+                whole, rest = (rest + chunk)[:cut], (rest + chunk)[cut:]
+                lines = b"".join(x for x in whole.splitlines(keepends=True) if x != b"\n")
+                if lines:
+                    deadline.offset += len(lines)
+                    yield lines
+            return stream.exit()
+
+    def ask_to_stop(self, step: StepPlan, launch: int) -> None:
+        """Over a link of its own, from another thread: the first one is busy following. Where the host
+        cannot be reached the launch ends by its own limits."""
+        try:
+            link = self.opener(self.unit.address)
+        except LinkError:
+            return
+        try:
+            link.run([*self._agent("stop"), *_which(self.unit, step, launch)], timeout_s=STOP_S)
+        except LinkError:
+            return
+        finally:
+            link.close()
+
+    def _agent(self, verb: str) -> list[str]:
+        return [self.unit.address.python, self.unit.agent, verb, "--spool", self.unit.spool]
+
+    def _open(self) -> Link:
+        if self._link is None:
+            self._link = self.opener(self.unit.address)
+        return self._link
+
+    def _persist(self, verb: Callable[[Link], Any]) -> Any:
+        deadline = _Patience(self.unit.patience_s, self.halt)
+        while True:
+            try:
+                return verb(self._open())
+            except (LinkLost, LinkTimeout, Unreachable) as e:
+                self.close()
+                deadline.wait(e)
+            except LinkError as e:
+                raise _HostGone(str(e)) from e
+
+
+class _Patience:
+    """How long a host may stay out of reach, counted from the last sign of life."""
+
+    def __init__(self, seconds: float, halt: Halt) -> None:
+        self._seconds = seconds
+        self._halt = halt
+        self._since: float | None = None
+        self._pause = 0.2
+        self.offset: int = 0
+
+    def reset(self) -> None:
+        self._since, self._pause = None, 0.2
+
+    def wait(self, error: LinkError) -> None:
+        """Sleep before the next try; raises _HostGone when there is no patience left."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        if now - self._since > self._seconds:
+            raise _HostGone(f"out of reach for {now - self._since:.0f} s: {error.what}") from error
+        if self._halt.reason is not None:
+            raise _HostGone(f"out of reach when asked to stop: {error.what}") from error
+        time.sleep(self._pause)
+        self._pause = min(self._pause * 2, 4.0)
+
+
+def _which(unit: Unit, step: StepPlan, launch: int) -> list[str]:
+    return ["--run", unit.run, "--step", step.id, "--launch", str(launch)]
+
+
+def order_of(unit: Unit, step: StepPlan, launch: int) -> Order:
+    """The order for one launch. Its seed differs from launch to launch and is written down."""
+    return Order(
+        protocol=wire.PROTOCOL,
+        run=unit.run,
+        host=step.host,
+        job=step.job,
+        step=step.id,
+        launch=launch,
+        workload=step.workload,
+        settings=json.loads(json.dumps(step.settings)),
+        program=unit.programs.get(step.variant, ""),
+        threads=step.threads,
+        cpus=list(step.cpus),
+        mem=step.mem,
+        warmup_s=step.warmup_s,
+        seconds=step.seconds,
+        interval_s=step.interval_s,
+        seed=(step.seed + launch) % 2**63,
+        limits=Limits(wall_s=unit.job.wall_s, memory_bytes=unit.job.memory_bytes),
+    )

@@ -1,0 +1,164 @@
+"""The Ray driver in a process of its own, so that nothing that befalls Ray ends the run.
+
+Ray terminates the process that called `ray.init` when its head stays away for a minute. Here that is a
+child: its death reaches the run as the death of its seats, the units are handed to a new child, and they
+go on from what is written in the run folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Self
+
+from orchestrator.engine.seats import RaySeats
+from orchestrator.engine.unit import Piece, Unit
+from orchestrator.fleet.cluster import embedded
+
+_LOG = logging.getLogger(__name__)
+
+#: Ray starts in four seconds on an idle machine with two cores; a loaded one gets its time.
+READY_S = 120.0
+LEAVE_S = 15.0
+_TURN_S = 0.05
+
+
+class SeatDied(Exception):
+    """What was known of it, in words; the traceback is in the log of the driver."""
+
+
+class DriverSeats:
+    """Seats in an embedded Ray, held by a child process. Use as a context manager."""
+
+    def __init__(self, hosts: Sequence[str], logs: Path) -> None:
+        self._hosts = list(hosts)
+        self._logs = logs
+        self._child: Any = None
+        self._pipe: Connection | None = None
+        self._running: dict[str, Unit] = {}
+        self._dead: deque[tuple[str, SeatDied]] = deque()
+        self._ready_by = 0.0
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    def submit(self, unit: Unit) -> None:
+        if self._pipe is None:
+            self._start()
+        self._running[unit.key] = unit
+        self._send(("submit", unit))
+
+    def halt(self, key: str, reason: str) -> None:
+        self._send(("halt", key, reason))
+
+    def next(self, timeout_s: float) -> tuple[str, Piece | BaseException | None] | None:
+        if self._dead:
+            return self._dead.popleft()
+        if self._pipe is None:
+            time.sleep(timeout_s)
+            return None
+        try:
+            if not self._pipe.poll(timeout_s):
+                self._check_ready()
+                return None
+            key, piece = self._pipe.recv()
+        except (EOFError, OSError):
+            self._died("Ray's driver process ended")
+            return None
+        if key == "ready":
+            self._ready_by = float("inf")
+            return None
+        if key == "failed":
+            self._died(str(piece))
+            return None
+        if piece is None or isinstance(piece, BaseException):
+            self._running.pop(key, None)
+        return key, piece
+
+    def _start(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._pipe, theirs = spawn.Pipe()
+        self._child = spawn.Process(
+            target=_serve, args=(theirs, self._hosts, self._logs), name="orch-ray-driver", daemon=False
+        )
+        self._child.start()
+        theirs.close()
+        self._ready_by = time.monotonic() + READY_S
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        if self._pipe is None:
+            return
+        # a broken pipe shows itself in `next`, where it is dealt with
+        with contextlib.suppress(OSError):
+            self._pipe.send(message)
+
+    def _check_ready(self) -> None:
+        if time.monotonic() > self._ready_by:
+            self._died(f"Ray did not start within {READY_S:.0f} s")
+
+    def _died(self, why: str) -> None:
+        _LOG.error("%s; see %s", why, self._logs)
+        self._leave(at_once=True)
+        self._dead.extend((key, SeatDied(why)) for key in self._running)
+        self._running.clear()
+
+    def _leave(self, *, at_once: bool = False) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+        if self._child is not None:
+            self._child.join(0.5 if at_once else LEAVE_S)
+            if self._child.is_alive():
+                self._child.kill()
+                self._child.join(5.0)
+            self._child = None
+
+
+def _serve(pipe: Connection, hosts: Sequence[str], logs: Path) -> None:
+    """The child: until the other end of the pipe is closed, or is gone with its process."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    # whatever Ray prints of its own belongs to the log, not to the user's terminal
+    logs.mkdir(parents=True, exist_ok=True)
+    log = os.open(logs / "ray-driver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    with contextlib.suppress(EOFError, OSError):
+        try:
+            with embedded(logs):
+                pipe.send(("ready", None))
+                _relay(pipe, RaySeats(hosts))
+        except (EOFError, OSError):
+            raise
+        except Exception as e:
+            logging.getLogger(__name__).exception("the driver ends")
+            pipe.send(("failed", f"{type(e).__name__}: {e}"))
+
+
+def _relay(pipe: Connection, seats: RaySeats) -> None:
+    while True:
+        while pipe.poll(0):
+            verb, *args = pipe.recv()
+            (seats.submit if verb == "submit" else seats.halt)(*args)
+        got = seats.next(_TURN_S)
+        if got is None:
+            continue
+        key, piece = got
+        if isinstance(piece, BaseException):
+            # Ray's exceptions do not all survive a pipe
+            logging.getLogger(__name__).error("seat of %s", key, exc_info=piece)
+            lines = [x for x in str(piece).splitlines() if x.strip()]
+            piece = SeatDied(lines[-1].strip() if lines else type(piece).__name__)
+        pipe.send((key, piece))

@@ -1,0 +1,35 @@
+"""What a run folder already knows of a step: where a new seat goes on from."""
+
+from __future__ import annotations
+
+from agents.wire import Entry, WireError, parse_entry
+from orchestrator.engine.unit import Progress
+from orchestrator.results.folder import RunFolder
+
+
+def progress_of(folder: RunFolder, host: str, step: str) -> Progress:
+    """Launches that have ended stand as they are; the one after them is followed from the byte after
+    its last whole line. Lines are never sent twice, so that nothing is ingested twice."""
+    path = folder.journal(host, step)
+    if not path.is_file():
+        return Progress()
+    ended: list[Entry] = []
+    open_: list[Entry] = []
+    launch, offset = 0, 0
+    with path.open("rb") as f:
+        for line in f:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                entry = parse_entry(line.decode())
+            except (WireError, UnicodeDecodeError):
+                offset += len(line)
+                continue
+            if entry.launch != launch:
+                continue
+            offset += len(line)
+            open_.append(entry)
+            if entry.kind == "ended":
+                ended += open_
+                open_, launch, offset = [], launch + 1, 0
+    return Progress(tuple(ended), launch, offset)

@@ -1,0 +1,277 @@
+"""Watch a whole run: hand units to seats, write down what comes back, apply stops, needs and interrupts.
+
+The only writer of the run folder's journals while a run is going on. A seat that dies is replaced and
+goes on from what is written; Ray is never asked what happened, the host's journal is.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from agents.wire import Entry
+from orchestrator.engine.drive import entries, halt_reason
+from orchestrator.engine.resume import progress_of
+from orchestrator.engine.unit import Lines, Note, Piece, Unit
+from orchestrator.model.outcome import Status
+from orchestrator.model.plan import JobPlan, Plan, StepPlan
+from orchestrator.results.folder import RunFolder, read_journal
+from orchestrator.stops import STOPS, Stop
+
+_LOG = logging.getLogger(__name__)
+
+#: How often a unit gets a new seat before its steps count as lost.
+MAX_SEATS = 3
+#: How long running launches get to come to an end after an interrupt.
+INTERRUPT_S = 45.0
+TURN_S = 0.25
+
+
+#: How steps ended, by the journals' fold: (folder, steps, what the controller noted about them).
+Judge = Callable[[RunFolder, Sequence[StepPlan], Sequence[Entry]], Mapping[str, tuple[Status, str]]]
+
+
+class Observer(Protocol):
+    """Whoever shows the run's progress. Called from one thread, often; must return at once."""
+
+    def began(self, unit: Unit) -> None:
+        """A unit was given to a seat."""
+
+    def entry(self, unit: Unit, step: str, entry: Entry) -> None:
+        """One entry of a host's journal was written down."""
+
+    def note(self, kind: str, data: Mapping[str, Any]) -> None:
+        """One entry of the controller's journal was written."""
+
+    def turn(self) -> None:
+        """Several times a second, whatever happens."""
+
+
+class Seats(Protocol):
+    """Where units are carried out: Ray, or threads of this process in tests."""
+
+    def submit(self, unit: Unit) -> None:
+        """Begin; its pieces come from `next`."""
+
+    def next(self, timeout_s: float) -> tuple[str, Piece | BaseException | None] | None:
+        """(key of the unit, piece); None as piece at its end; an exception where its seat died.
+        None where nothing came in time."""
+
+    def halt(self, key: str, reason: str) -> None:
+        """Ask a unit to end."""
+
+
+@dataclass
+class _Job:
+    plan: JobPlan
+    #: host → unit that is still to be driven or under way
+    units: dict[str, Unit] = field(default_factory=dict)
+    #: hosts that the job is through with
+    over: set[str] = field(default_factory=set)
+    #: host → statuses that forbid whatever needs this job, in words
+    bad: dict[str, str] = field(default_factory=dict)
+    halted: str | None = None
+
+
+class Watch:
+    """One run. ``units`` are in the order in which a host should take them."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        plan: Plan,
+        units: Sequence[Unit],
+        seats: Seats,
+        observer: Observer,
+        interrupted: Callable[[], bool],
+        judge: Judge,
+    ) -> None:
+        self._folder = folder
+        self._seats = seats
+        self._observer = observer
+        self._interrupted = interrupted
+        self._judge = judge
+        self._order = list(units)
+        self._running: dict[str, Unit] = {}
+        self._tries: dict[str, int] = {}
+        #: step → what the controller noted about it, before this watch and during it
+        self._notes: dict[str, list[Entry]] = {}
+        for entry in read_journal(folder.controller_journal, []):
+            self._remember(entry)
+        self._jobs = {j.name: _Job(j) for j in plan.jobs}
+        self._stops: dict[tuple[str, int], Stop] = {}
+        self._interrupt_at: float | None = None
+        for unit in units:
+            self._jobs[unit.job.name].units[unit.address.name] = unit
+        self._planned: dict[tuple[str, str], list[StepPlan]] = {}
+        for step in plan.steps:
+            self._planned.setdefault((step.job, step.host), []).append(step)
+        for name, host in self._planned:
+            if host not in self._jobs[name].units:
+                self._close(name, host)
+
+    def run(self) -> bool:
+        """Until every unit has ended, or an interrupt has had its time. True where it was interrupted."""
+        while True:
+            self._observer.turn()
+            self._check_interrupt()
+            self._hand_out()
+            if not self._running and (not self._order or self._interrupt_at is not None):
+                break
+            got = self._seats.next(TURN_S)
+            if got is not None:
+                self._take(*got)
+            elif self._interrupt_at is not None and time.monotonic() - self._interrupt_at > INTERRUPT_S:
+                break
+        return self._interrupt_at is not None
+
+    # -- handing out -------------------------------------------------------------------------------
+
+    def _hand_out(self) -> None:
+        busy = {u.address.name for u in self._running.values()}
+        for unit in list(self._order):
+            host = unit.address.name
+            if host in busy:
+                continue
+            job = self._jobs[unit.job.name]
+            if job.halted is not None:
+                self._end_unstarted(unit, "step_stopped", job.halted)
+                continue
+            waits, bad = self._needs(job.plan, host)
+            if bad is not None:
+                self._end_unstarted(unit, "step_skipped", bad)
+            elif not waits:
+                self._order.remove(unit)
+                busy.add(host)
+                self._submit(unit)
+            else:
+                busy.add(host)  # a later job does not overtake one that waits on this host
+
+    def _needs(self, job: JobPlan, host: str) -> tuple[bool, str | None]:
+        """(something is still under way, why it can never begin)"""
+        waits = False
+        for name in job.needs:
+            need = self._jobs[name]
+            here = host in need.units or host in need.over
+            hosts = [host] if here else sorted({*need.units, *need.over})
+            for h in hosts:
+                if h in need.bad:
+                    return False, f"needs {name}, which {need.bad[h]} on {h}"
+                waits = waits or h not in need.over
+        return waits, None
+
+    def _submit(self, unit: Unit) -> None:
+        self._running[unit.key] = unit
+        self._tries[unit.key] = self._tries.get(unit.key, 0) + 1
+        self._seats.submit(unit)
+        self._observer.began(unit)
+
+    def _end_unstarted(self, unit: Unit, kind: str, reason: str) -> None:
+        self._order.remove(unit)
+        for step in unit.steps:
+            self._note(Note(kind, _about(step, reason)))
+        self._close(unit.job.name, unit.address.name)
+
+    # -- taking in ---------------------------------------------------------------------------------
+
+    def _take(self, key: str, piece: Piece | BaseException | None) -> None:
+        unit = self._running.get(key)
+        if unit is None:
+            return
+        if isinstance(piece, Lines):
+            self._folder.append(piece.host, piece.step, piece.data)
+            for entry in entries(piece.data):
+                self._observer.entry(unit, piece.step, entry)
+                self._feed(unit, piece.step, entry)
+        elif isinstance(piece, Note):
+            self._note(piece)
+        elif piece is None:
+            self._end(unit)
+        else:
+            self._seat_died(unit, piece)
+
+    def _note(self, note: Note) -> None:
+        self._remember(self._folder.note(note.kind, note.data))
+        self._observer.note(note.kind, note.data)
+
+    def _remember(self, entry: Entry) -> None:
+        if "step" in entry.data:
+            self._notes.setdefault(entry.data["step"], []).append(entry)
+
+    def _is_over(self, step: str) -> bool:
+        return any(e.kind.startswith("step_") for e in self._notes.get(step, ()))
+
+    def _end(self, unit: Unit) -> None:
+        del self._running[unit.key]
+        for step in unit.steps:
+            if not self._is_over(step.id):
+                self._note(Note("step_lost", _about(step, "its seat ended without a word about it")))
+        self._close(unit.job.name, unit.address.name)
+
+    def _close(self, job: str, host: str) -> None:
+        steps = self._planned[job, host]
+        notes = [e for s in steps for e in self._notes.get(s.id, ())]
+        state = self._jobs[job]
+        state.units.pop(host, None)
+        state.over.add(host)
+        for status, _ in self._judge(self._folder, steps, notes).values():
+            if status in (Status.FAILED, Status.LOST, Status.STOPPED):
+                word = {Status.FAILED: "failed", Status.LOST: "was lost", Status.STOPPED: "was stopped"}
+                state.bad.setdefault(host, word[status])
+
+    def _seat_died(self, unit: Unit, error: BaseException) -> None:
+        _LOG.error("the seat of %s died", unit.key, exc_info=error)
+        left = tuple(s for s in unit.steps if not self._is_over(s.id))
+        if self._interrupt_at is not None or self._tries[unit.key] >= MAX_SEATS:
+            first = (str(error).splitlines() or [""])[0]
+            for step in left:
+                self._note(Note("step_lost", _about(step, f"its seat died: {first or type(error).__name__}")))
+            self._end(unit)
+            return
+        progress = {s.id: progress_of(self._folder, s.host, s.id) for s in left}
+        self._submit(replace(unit, steps=left, progress=progress))
+
+    # -- stops and interrupts ----------------------------------------------------------------------
+
+    def _feed(self, unit: Unit, step: str, entry: Entry) -> None:
+        job, host = unit.job, unit.address.name
+        for number, spec in enumerate(job.stops):
+            if STOPS[spec.name].scope == "host":
+                continue  # applied where the host is driven, between two launches
+            key = (job.name, number)
+            if key not in self._stops:
+                self._stops[key] = STOPS[spec.name](spec.argument)
+            decision = self._stops[key].feed(entry, host=host, step=step)
+            if decision is None:
+                continue
+            reason = halt_reason(decision)
+            self._note(
+                Note(
+                    "stop",
+                    {"job": job.name, "stop": spec.name, "reason": reason, "verdict": str(decision.verdict)},
+                )
+            )
+            self._halt(self._keys(job.name), reason)
+            self._jobs[job.name].halted = reason
+
+    def _keys(self, job: str) -> list[str]:
+        return [k for k, u in self._running.items() if u.job.name == job]
+
+    def _halt(self, keys: Sequence[str], reason: str) -> None:
+        for key in keys:
+            self._seats.halt(key, reason)
+
+    def _check_interrupt(self) -> None:
+        if self._interrupt_at is None and self._interrupted():
+            self._interrupt_at = time.monotonic()
+            self._note(Note("interrupted", {"signal": "SIGINT"}))
+            self._halt(list(self._running), "interrupted")
+            for unit in list(self._order):
+                self._end_unstarted(unit, "step_stopped", "interrupted")
+
+
+def _about(step: StepPlan, reason: str) -> dict[str, Any]:
+    return {"host": step.host, "job": step.job, "step": step.id, "reason": reason}

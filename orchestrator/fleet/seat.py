@@ -1,0 +1,83 @@
+"""The seat: a Ray actor from which hosts are driven, each in a thread of its own.
+
+Where a host has joined the cluster its seat sits on it; a host without Ray is driven from a seat on the
+controller, over SSH. The driving code is the same: it gets a `Link`. A seat never runs native code in
+its own process, and it owns nothing: whatever it had is on the host, or at the controller.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+#: How many hosts one seat process on the controller drives: its threads mostly wait.
+HOSTS_PER_SEAT = 8
+
+
+class Halt:
+    """Asked from another thread to come to an end. ``on_set`` is called once, in that other thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reason: str | None = None
+        self._on_set: Callable[[], None] | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why to stop; None while nobody asked."""
+        return self._reason
+
+    def set(self, reason: str) -> None:
+        with self._lock:
+            if self._reason is not None:
+                return
+            self._reason = reason
+            call = self._on_set
+        if call is not None:
+            call()
+
+    def watch(self, call: Callable[[], None] | None) -> None:
+        """From now on ``call`` is what `set` calls; at once where it was set already."""
+        with self._lock:
+            self._on_set = call
+            due = self._reason is not None
+        if due and call is not None:
+            call()
+
+
+#: What a seat carries out: a generator of picklable pieces.
+Work = Callable[[Halt], Iterator[Any]]
+
+
+class Seat:
+    """The actor's class, without Ray: tests use it as it is."""
+
+    def __init__(self) -> None:
+        self._halts: dict[str, Halt] = {}
+        self._lock = threading.Lock()
+
+    def drive(self, key: str, work: Work) -> Iterator[Any]:
+        """Everything that ``work`` yields, as it comes."""
+        try:
+            yield from work(self._halt(key))
+        finally:
+            with self._lock:
+                self._halts.pop(key, None)
+
+    def halt(self, key: str, reason: str) -> None:
+        """Ask the work of that key to end; harmless where there is none any more."""
+        self._halt(key).set(reason)
+
+    def _halt(self, key: str) -> Halt:
+        with self._lock:
+            return self._halts.setdefault(key, Halt())
+
+
+def take_seat() -> Any:
+    """A handle to a new seat on this node. A dead seat is not restarted by Ray: what to do then is
+    the run's decision, and it is recorded."""
+    import ray
+
+    actor = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0)(Seat)
+    return actor.options(max_concurrency=2 * HOSTS_PER_SEAT + 2).remote()

@@ -1,0 +1,258 @@
+"""Needs, stops, interrupts and dead seats: every planned step ends with a word in the journal."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.wire import Entry, entry_line
+from orchestrator.engine.unit import Lines, Note, Piece, Unit
+from orchestrator.engine.watch import MAX_SEATS, Watch
+from orchestrator.model.address import Address
+from orchestrator.model.outcome import Status
+from orchestrator.model.plan import JobPlan, Launches, Plan, StepPlan, StopSpec
+from orchestrator.results.folder import RunFolder, read_journal
+
+
+def step(job: str, host: str, number: int = 0, **over: Any) -> StepPlan:
+    given: dict[str, Any] = {
+        "id": f"{job}-{number:04d}@{host}",
+        "host": host,
+        "job": job,
+        "cell": {},
+        "workload": "command",
+        "settings": {},
+        "bench": "",
+        "variant": "release",
+        "threads": 1,
+        "placement": "none",
+        "cpus": [],
+        "mem": "local",
+        "warmup_s": 0.0,
+        "seconds": 1.0,
+        "interval_s": 1.0,
+        "seed": 1,
+        "launches": Launches(),
+    }
+    return StepPlan(**{**given, **over})
+
+
+def job(name: str, needs: Sequence[str] = (), stops: Sequence[StopSpec] = ()) -> JobPlan:
+    return JobPlan(name, "command", list(needs), list(stops), [], 10.0)
+
+
+def line(launch: int, seq: int, kind: str, **data: Any) -> bytes:
+    return entry_line(Entry(seq, launch, 100.0 + seq, 1.0 + seq, kind, data)).encode()
+
+
+def done(s: StepPlan) -> Note:
+    return Note(
+        "step_done", {"host": s.host, "job": s.job, "step": s.id, "reason": "1 launch", "launches": 1}
+    )
+
+
+class Scripted:
+    """Seats that play a script per unit; a unit's script may hold exceptions, each a dead seat."""
+
+    def __init__(self, scripts: Mapping[str, list[Piece | BaseException]]) -> None:
+        self.scripts = {k: deque(v) for k, v in scripts.items()}
+        self.submitted: list[Unit] = []
+        self.halted: list[tuple[str, str]] = []
+        self._running: deque[str] = deque()
+
+    def submit(self, unit: Unit) -> None:
+        self.submitted.append(unit)
+        self._running.append(unit.key)
+
+    def next(self, timeout_s: float) -> tuple[str, Piece | BaseException | None] | None:
+        if not self._running:
+            return None
+        key = self._running[0]
+        self._running.rotate(-1)
+        script = self.scripts[key]
+        if not script:
+            self._running.remove(key)
+            return key, None
+        piece = script.popleft()
+        if isinstance(piece, BaseException):
+            self._running.remove(key)
+        return key, piece
+
+    def halt(self, key: str, reason: str) -> None:
+        self.halted.append((key, reason))
+        unit = next(u for u in self.submitted if u.key == key)
+        kind = "step_done" if reason.startswith("complete: ") else "step_stopped"
+        self.scripts[key] = deque(
+            Note(kind, {"host": s.host, "job": s.job, "step": s.id, "reason": reason}) for s in unit.steps
+        )
+
+
+class Silent:
+    def began(self, unit: Unit) -> None: ...
+    def entry(self, unit: Unit, step: str, entry: Entry) -> None: ...
+    def note(self, kind: str, data: Mapping[str, Any]) -> None: ...
+    def turn(self) -> None: ...
+
+
+class Bench:
+    """A plan, a folder and scripted seats; ``bad`` are the steps that the journals' fold would fail."""
+
+    def __init__(self, tmp: Path, jobs: list[JobPlan], steps: list[StepPlan]) -> None:
+        self.folder = RunFolder.create(tmp, "watch")
+        hosts = sorted({s.host for s in steps})
+        self.plan = Plan(1, "watch", 1, hosts, ["release"], jobs, [], 1.0, steps)
+        self.bad: dict[str, Status] = {}
+        self.units = [
+            Unit("r", 1, Address(h), "/spool", "/agent", {}, j, mine)
+            for h in hosts
+            for j in jobs
+            if (
+                mine := tuple(
+                    s for s in steps if s.job == j.name and s.host == h and not s.skip and not s.lost
+                )
+            )
+        ]
+
+    def judge(
+        self, _folder: RunFolder, steps: Sequence[StepPlan], notes: Sequence[Entry]
+    ) -> dict[str, tuple[Status, str]]:
+        said = {n.data["step"]: n.kind for n in notes if n.kind.startswith("step_")}
+        words = {"step_done": Status.PASSED, "step_lost": Status.LOST, "step_stopped": Status.STOPPED}
+        words |= {"step_skipped": Status.SKIPPED, "step_failed": Status.FAILED}
+        return {
+            s.id: (
+                self.bad.get(s.id)
+                or (Status.LOST if s.lost else words.get(said.get(s.id, ""), Status.SKIPPED)),
+                "",
+            )
+            for s in steps
+        }
+
+    def notes(self) -> list[Entry]:
+        return list(read_journal(self.folder.controller_journal, []))
+
+    def words(self) -> dict[str, tuple[str, str]]:
+        return {
+            n.data["step"]: (n.kind, n.data["reason"]) for n in self.notes() if n.kind.startswith("step_")
+        }
+
+    def watch(self, seats: Scripted, interrupted: Any = lambda: False) -> bool:
+        return Watch(self.folder, self.plan, self.units, seats, Silent(), interrupted, self.judge).run()
+
+
+def test_a_job_begins_on_a_host_when_its_need_is_met_there(tmp_path: Path) -> None:
+    a1, a2, b1, b2 = step("a", "h1"), step("a", "h2"), step("b", "h1"), step("b", "h2")
+    bench = Bench(tmp_path, [job("a"), job("b", needs=["a"])], [a1, a2, b1, b2])
+    bench.bad[a2.id] = Status.FAILED
+    seats = Scripted({"a@h1": [done(a1)], "a@h2": [done(a2)], "b@h1": [done(b1)], "b@h2": [done(b2)]})
+    assert bench.watch(seats) is False
+    assert [u.key for u in seats.submitted] == ["a@h1", "a@h2", "b@h1"]
+    assert bench.words()[b1.id][0] == "step_done"
+    assert bench.words()[b2.id] == ("step_skipped", "needs a, which failed on h2")
+
+
+def test_a_need_without_steps_on_the_host_must_be_met_everywhere(tmp_path: Path) -> None:
+    a1, a2, b3 = step("a", "h1"), step("a", "h2"), step("b", "h3")
+    bench = Bench(tmp_path, [job("a"), job("b", needs=["a"])], [a1, a2, b3])
+    bench.bad[a1.id] = Status.LOST
+    seats = Scripted({"a@h1": [done(a1)], "a@h2": [done(a2)], "b@h3": [done(b3)]})
+    bench.watch(seats)
+    assert bench.words()[b3.id] == ("step_skipped", "needs a, which was lost on h1")
+
+
+def test_a_need_whose_cells_the_host_cannot_run_is_no_obstacle(tmp_path: Path) -> None:
+    a1, b1 = step("a", "h1", skip="64 threads, the host has 2"), step("b", "h1")
+    bench = Bench(tmp_path, [job("a"), job("b", needs=["a"])], [a1, b1])
+    seats = Scripted({"b@h1": [done(b1)]})
+    bench.watch(seats)
+    assert bench.words()[b1.id][0] == "step_done"
+
+
+def test_one_unit_at_a_time_on_a_host(tmp_path: Path) -> None:
+    a1, b1 = step("a", "h1"), step("b", "h1")
+    bench = Bench(tmp_path, [job("a"), job("b")], [a1, b1])
+    seats = Scripted({"a@h1": [done(a1)], "b@h1": [done(b1)]})
+    running: list[int] = []
+    submit = seats.submit
+
+    def counting(unit: Unit) -> None:
+        running.append(
+            sum(1 for k in seats.scripts if k in [u.key for u in seats.submitted] and seats.scripts[k])
+        )
+        submit(unit)
+
+    seats.submit = counting  # type: ignore[method-assign]
+    bench.watch(seats)
+    assert running == [0, 0]
+
+
+def test_violations_stop_the_job_on_every_host(tmp_path: Path) -> None:
+    a1, a2, a3 = step("a", "h1"), step("a", "h2"), step("a", "h2", 1)
+    bench = Bench(tmp_path, [job("a", stops=[StopSpec("violations", 1)])], [a1, a2, a3])
+    violation = line(0, 0, "record", type="violation", contract="C1", evidence="x")
+    seats = Scripted(
+        {
+            "a@h1": [Lines("h1", a1.id, 0, violation)],
+            "a@h2": [Lines("h2", a2.id, 0, line(0, 0, "note", text="x"))] * 50,
+        }
+    )
+    bench.watch(seats)
+    assert sorted({k for k, _ in seats.halted}) == ["a@h1", "a@h2"]
+    assert {k for k, _ in bench.words().values()} == {"step_stopped"}
+    assert [n.data["stop"] for n in bench.notes() if n.kind == "stop"] == ["violations"]
+
+
+def test_a_dead_seat_is_replaced_and_goes_on_from_the_last_written_byte(tmp_path: Path) -> None:
+    s = step("a", "h1", launches=Launches(2, 2))
+    bench = Bench(tmp_path, [job("a")], [s])
+    whole = [line(0, 0, "started"), line(0, 1, "ended", reason="exited")]
+    half = line(1, 0, "started")
+    seats = Scripted(
+        {
+            "a@h1": [
+                *(Lines("h1", s.id, 0, x) for x in whole),
+                Lines("h1", s.id, 1, half),
+                RuntimeError("dead"),
+                done(s),
+            ]
+        }
+    )
+    bench.watch(seats)
+    again = seats.submitted[1].progress[s.id]
+    assert (again.launch, again.offset, len(again.entries)) == (1, len(half), 2)
+    assert bench.words()[s.id][0] == "step_done"
+    assert bench.folder.journal("h1", s.id).read_bytes() == b"".join([*whole, half])
+
+
+def test_a_seat_that_keeps_dying_loses_the_steps_and_says_why(tmp_path: Path) -> None:
+    s = step("a", "h1")
+    bench = Bench(tmp_path, [job("a")], [s])
+    seats = Scripted({"a@h1": [RuntimeError("boom")] * 5})
+    bench.watch(seats)
+    assert len(seats.submitted) == MAX_SEATS
+    assert bench.words()[s.id] == ("step_lost", "its seat died: boom")
+
+
+def test_a_seat_that_says_nothing_about_a_step_loses_it(tmp_path: Path) -> None:
+    s = step("a", "h1")
+    bench = Bench(tmp_path, [job("a")], [s])
+    bench.watch(Scripted({"a@h1": []}))
+    assert bench.words()[s.id][0] == "step_lost"
+
+
+@pytest.mark.parametrize("turns", [0, 3])
+def test_an_interrupt_stops_what_runs_and_never_begins_the_rest(tmp_path: Path, turns: int) -> None:
+    a1, b1 = step("a", "h1"), step("b", "h1")
+    bench = Bench(tmp_path, [job("a"), job("b")], [a1, b1])
+    seats = Scripted(
+        {"a@h1": [Lines("h1", a1.id, 0, line(0, i, "note", text="x")) for i in range(50)], "b@h1": [done(b1)]}
+    )
+    asked = iter([False] * turns + [True] * 1000)
+    assert bench.watch(seats, lambda: next(asked)) is True
+    assert {k for k, _ in bench.words().values()} == {"step_stopped"}
+    assert len(bench.words()) == 2
+    assert "b@h1" not in [u.key for u in seats.submitted]
