@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,7 @@ class RunningLab:
             key=self.lab.path / "user",
             agent=False,
             known_hosts=self.lab.path / "known_hosts",
+            python=str(Path(sys.executable).resolve()),
             spool=str(self.lab.path / name / "spool"),
             connect_timeout_s=10.0,
             emulated=True,

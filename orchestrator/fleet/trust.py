@@ -28,6 +28,8 @@ class ShownKey:
     type: str
     blob: bytes
     state: str
+    #: where the key on record stands that this one differs from, or is revoked by: "line N of FILE"
+    against: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -48,20 +50,22 @@ def shown_keys(address: Address) -> list[ShownKey]:
     for key_type in KEY_TYPES:
         blob = offered_key(address, key_type)
         if blob is not None:
-            state = _state(key_type, blob, on_record)
-            shown.append(ShownKey(address.name, record, key_type, blob, state))
+            state, against = _state(key_type, blob, on_record)
+            shown.append(ShownKey(address.name, record, key_type, blob, state, against))
     if not shown:
         raise Unreachable(address.name, "it shows no host key of a type that is supported")
     return shown
 
 
-def _state(key_type: str, blob: bytes, on_record: Sequence[known_hosts.KnownKey]) -> str:
+def _state(key_type: str, blob: bytes, on_record: Sequence[known_hosts.KnownKey]) -> tuple[str, str]:
     same = [key for key in on_record if key.blob == blob]
-    if any(key.revoked for key in same):
-        return "revoked"
+    other = [key for key in on_record if key.type == key_type and not key.revoked]
+    for key in same:
+        if key.revoked:
+            return "revoked", f"line {key.line} of {key.path}"
     if same:
-        return "known"
-    return "changed" if any(not key.revoked for key in on_record if key.type == key_type) else "new"
+        return "known", ""
+    return ("changed", f"line {other[0].line} of {other[0].path}") if other else ("new", "")
 
 
 def record(address: Address, keys: Sequence[ShownKey]) -> Path:
@@ -94,6 +98,6 @@ def refusal(keys: Sequence[ShownKey]) -> LinkError | None:
     for key in keys:
         if key.state in ("changed", "revoked"):
             what = f"{key.type} key of {key.record} is {key.state}: it shows {key.fingerprint}"
-            hint = f"only if it was set up anew: ssh-keygen -R '{key.record}', then trust it again"
+            hint = f"only if it was set up anew: remove {key.against}, then trust it again"
             return HostKeyChanged(key.host, what, hint)
     return None
