@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from agents.limits import process
 from agents.wire import dumps, encode
 
 if TYPE_CHECKING:
-    from conftest import Host
+    from tests.agents.conftest import Host
 
 
 def is_gone(pid: int, seconds: float = 10.0) -> bool:
@@ -244,7 +245,7 @@ def test_follow_gives_whole_lines_only(tmp_path: Path) -> None:
     os.close(writing)
 
 
-BAD = {
+BAD: dict[str, Callable[[dict[str, Any]], bytes]] = {
     "not JSON": lambda o: b"{",
     "no object": lambda o: b"[]",
     "NaN": lambda o: dumps({**o, "seconds": 0}).replace('"seconds":0', '"seconds":NaN').encode(),

@@ -14,7 +14,7 @@ import pytest
 from agents.wire import Entry
 
 if TYPE_CHECKING:
-    from conftest import Host
+    from tests.agents.conftest import Host
 
 HELLO = "import sys,time,os,signal\nsay=lambda t: (sys.stdout.write(t+chr(10)),sys.stdout.flush())\n"
 
