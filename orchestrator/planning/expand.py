@@ -1,0 +1,116 @@
+"""From a job to its cells, and from a cell on a host to what it needs there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from orchestrator.model.checks import PLACING
+from orchestrator.model.expression import ExpressionError, Template, is_template, template
+from orchestrator.model.playbook import Job
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a job's matrix. ``number`` counts in the full product, excluded ones too: it stays
+    the same whatever is excluded. Templates are filled in where the names are known."""
+
+    number: int
+    axes: dict[str, Any]
+    settings: dict[str, Any]
+    threads: int
+    placement: str
+    mem: str | None
+    variant: str
+    #: why it cannot be run at all, "" where it can
+    wrong: str = ""
+
+    @property
+    def bench(self) -> str:
+        return str(self.settings.get("bench", ""))
+
+
+def cells(job: Job, names: Mapping[str, Any] | None) -> Iterator[Cell]:
+    """The matrix in the order of the file, the last axis turning fastest, without what is excluded.
+    ``names``: what templates may use; None for a host of which nothing is known."""
+    axes = {a: v for a, v in job.matrix.items() if a != "exclude"}
+    rules = job.matrix.get("exclude", [])
+    for number, values in enumerate(itertools.product(*axes.values())):
+        cell, wrong = _filled(dict(zip(axes, values, strict=True)), names)
+        rule_hits = any(all(cell.get(a) == v for a, v in rule.items()) for rule in rules)
+        if not rule_hits:
+            yield _cell(job, number, cell, names, wrong)
+
+
+def depends_on_host(job: Job) -> bool:
+    """Whether two hosts may have different cells: a template is left in what is per host."""
+    return any(map(_holds_template, (job.settings, job.matrix, job.threads, job.placement, job.mem)))
+
+
+def _holds_template(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_template, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds_template, value))
+    return is_template(value)
+
+
+def _cell(job: Job, number: int, axes: dict[str, Any], names: Mapping[str, Any] | None, wrong: str) -> Cell:
+    settings, bad = _filled(job.settings, names)
+    where, worse = _filled({"threads": job.threads, "placement": job.placement, "mem": job.mem}, names)
+    where["variant"] = job.variant
+    for axis, value in axes.items():
+        (where if axis in PLACING else settings)[axis] = value
+    wrong = wrong or bad or worse or _check(where, known=names is not None)
+    threads = where["threads"]
+    return Cell(
+        number,
+        axes,
+        settings,
+        threads if isinstance(threads, int) else 0,
+        str(where["placement"]),
+        where["mem"],
+        where["variant"],
+        wrong,
+    )
+
+
+def _check(where: dict[str, Any], *, known: bool) -> str:
+    """A template may give something that is no placement, or no number of threads, on this host."""
+    for name, check in PLACING.items():
+        value = where[name]
+        if value is None or (is_template(value) and not known):
+            continue
+        try:
+            check(value)
+        except PydanticCustomError as e:
+            return f"{name}: {(e.context or {}).get('what', e)}"
+    return ""
+
+
+def _filled(value: Any, names: Mapping[str, Any] | None) -> tuple[Any, str]:
+    """(the value with its templates filled in, why one could not be)"""
+    if names is None:
+        return (dict(value) if isinstance(value, dict) else value), ""
+    try:
+        return _fill(value, names), ""
+    except ExpressionError as e:
+        return dict(value), str(e)
+
+
+def _fill(value: Any, names: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {k: _fill(v, names) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_fill(v, names) for v in value]
+    return _template(value).evaluate(names) if is_template(value) else value
+
+
+@lru_cache(maxsize=1024)
+def _template(text: str) -> Template:
+    return template(text)

@@ -1,0 +1,207 @@
+"""Every cell of every job on every host, each with its place, its seed and its length."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from agents.wire import Facts
+from orchestrator.errors import InputError
+from orchestrator.model.facts import names_of
+from orchestrator.model.inventory import Inventory
+from orchestrator.model.plan import PLAN_SCHEMA, JobPlan, Launches, Plan, StepPlan
+from orchestrator.model.playbook import Job, Playbook
+from orchestrator.planning.expand import Cell, cells, depends_on_host
+from orchestrator.planning.place import Seating, Topology, place, topology, topology_key
+from orchestrator.planning.select import candidates, matching, of_job
+
+#: Around the measured part of a launch: start of the process, placing of memory, reading of the journal.
+OVERHEAD_S = 0.3
+#: Room on top of a launch's own length before it counts as hanging.
+MARGIN_S = 60.0
+MARGIN_SHARE = 0.5
+#: Wall clock of a launch that ends by itself, where the job sets no limit.
+UNTOLD_WALL_S = 3600.0
+#: Most launches where `until` is given and `max` is not.
+DEFAULT_MAX = 20
+
+
+def make_plan(
+    playbook: Playbook,
+    inventory: Inventory,
+    facts: Mapping[str, Facts],
+    unreachable: Mapping[str, str],
+    *,
+    limit: str | None = None,
+) -> Plan:
+    """``unreachable``: host → why it has no facts; its cells are planned as lost. Raises InputError where
+    no host is left, or `where` cannot be answered."""
+    asked = candidates(playbook, inventory, limit)
+    known = {
+        h: {**playbook.vars, **names_of(inventory.hosts[h], facts[h], inventory.vars.get(h, {}))}
+        for h in asked
+        if h in facts
+    }
+    hosts = matching(playbook, asked, known)
+    planner = _Planner(playbook, facts, unreachable, known)
+    jobs = in_order(playbook.jobs)
+    steps = [s for job in jobs for s in planner.steps(job, of_job(job, hosts, inventory))]
+    if not steps:
+        raise InputError("jobs", "nothing is left to run", "look at hosts, --limit and matrix.exclude")
+    return Plan(
+        schema=PLAN_SCHEMA,
+        name=playbook.name,
+        seed=playbook.seed,
+        hosts=hosts,
+        variants=playbook.variants,
+        jobs=[_job_plan(j) for j in jobs],
+        exports=list(playbook.exports),
+        estimate_s=_estimate(jobs, steps),
+        steps=steps,
+    )
+
+
+def in_order(jobs: list[Job]) -> list[Job]:
+    """As in the file, but each job after those it needs."""
+    by_name = {j.name: j for j in jobs}
+    done: dict[str, Job] = {}
+    waiting = list(jobs)
+    while waiting:
+        ready = next(j for j in waiting if all(n in done for n in j.needs if n in by_name))
+        done[ready.name] = ready
+        waiting.remove(ready)
+    return list(done.values())
+
+
+class _Planner:
+    def __init__(
+        self,
+        playbook: Playbook,
+        facts: Mapping[str, Facts],
+        unreachable: Mapping[str, str],
+        known: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self._seed = playbook.seed
+        self._facts = facts
+        self._unreachable = unreachable
+        self._known = known
+        #: hosts of a fleet are alike: one topology and one seating for all that are
+        self._topologies: dict[tuple[object, ...], Topology] = {}
+        self._of_host: dict[str, int] = {}
+        self._seatings: dict[tuple[int, int, str, str | None], Seating] = {}
+        self._list: list[Topology] = []
+
+    def steps(self, job: Job, hosts: list[str]) -> Iterator[StepPlan]:
+        launches = _launches(job)
+        seconds = _seconds(job)
+        shared = None if depends_on_host(job) else list(cells(job, {}))
+        for host in hosts:
+            names = self._known.get(host)
+            for cell in shared if shared is not None else cells(job, names):
+                yield self._step(job, host, cell, seconds, launches)
+
+    def _step(self, job: Job, host: str, cell: Cell, seconds: float, launches: Launches) -> StepPlan:
+        id_ = f"{job.name}-{cell.number:04d}@{host}"
+        lost = "" if host in self._facts else self._unreachable.get(host) or "its facts are not known"
+        seating = Seating(mem=cell.mem or "local") if lost or cell.wrong else self._seat(host, cell)
+        return StepPlan(
+            id=id_,
+            host=host,
+            job=job.name,
+            cell=cell.axes,
+            workload=job.workload,
+            settings=cell.settings,
+            bench=cell.bench,
+            variant=cell.variant,
+            threads=cell.threads,
+            placement=cell.placement,
+            cpus=list(seating.cpus),
+            mem=seating.mem,
+            warmup_s=job.measure.warmup,
+            seconds=seconds,
+            interval_s=min(job.measure.interval, seconds) if seconds else job.measure.interval,
+            seed=seed_of(self._seed, id_),
+            launches=launches,
+            skip="" if lost else cell.wrong or seating.skip,
+            lost=lost,
+            shares_housekeeping=seating.shares_housekeeping,
+        )
+
+    def _seat(self, host: str, cell: Cell) -> Seating:
+        number = self._of_host.get(host)
+        if number is None:
+            number = self._of_host[host] = self._number(self._facts[host])
+        key = (number, cell.threads, cell.placement, cell.mem)
+        if key not in self._seatings:
+            self._seatings[key] = place(self._list[number], cell.threads, cell.placement, cell.mem)
+        return self._seatings[key]
+
+    def _number(self, facts: Facts) -> int:
+        key = topology_key(facts)
+        if key not in self._topologies:
+            self._topologies[key] = topology(facts.cpus, facts.nodes)
+            self._list.append(self._topologies[key])
+        return self._list.index(self._topologies[key])
+
+
+def seed_of(seed: int, step: str) -> int:
+    """Of one step; below 2^63, so that it fits every table."""
+    return int.from_bytes(hashlib.sha256(f"{seed}|{step}".encode()).digest()[:8]) >> 1
+
+
+def _seconds(job: Job) -> float:
+    """A job that says only how long it goes on is one launch of that length."""
+    if job.measure.seconds is not None:
+        return job.measure.seconds
+    return job.soak_s or 0.0
+
+
+def _launches(job: Job) -> Launches:
+    asked = job.launches
+    if asked is None:
+        repeated = job.soak_s is not None and job.measure.seconds is not None
+        return Launches(min=1, max=None if repeated else 1)
+    if asked.until is None:
+        return Launches(min=asked.min, max=asked.max or asked.min)
+    most = asked.max or max(asked.min, DEFAULT_MAX)
+    return Launches(asked.min, most, asked.until.metric, asked.until.ci)
+
+
+def _job_plan(job: Job) -> JobPlan:
+    one_launch = job.measure.seconds is None and job.launches is None
+    return JobPlan(
+        name=job.name,
+        workload=job.workload,
+        needs=list(job.needs),
+        # the length of the one launch says it already; counted from its start it would cut the launch short
+        stops=[s for s in job.stop if not (s.name == "duration" and one_launch)],
+        judges=list(job.judge),
+        wall_s=_wall(job),
+        memory_bytes=job.limits.memory,
+    )
+
+
+def _wall(job: Job) -> float:
+    if job.limits.wall is not None:
+        return job.limits.wall
+    length = job.measure.warmup + _seconds(job)
+    return length * (1 + MARGIN_SHARE) + MARGIN_S if _seconds(job) else UNTOLD_WALL_S
+
+
+def _estimate(jobs: list[Job], steps: list[StepPlan]) -> float:
+    """Of the busiest host, from the fewest launches; where only a duration ends the launches, that."""
+    soak = {j.name: j.soak_s for j in jobs if j.soak_s is not None}
+    endless: dict[tuple[str, str], float] = {}
+    busy: dict[str, float] = {}
+    for s in steps:
+        if s.skip or s.lost:
+            continue
+        if s.launches.max is None:
+            endless[s.host, s.job] = soak.get(s.job, 0.0)
+            continue
+        cost = s.launches.min * (s.warmup_s + s.seconds + OVERHEAD_S)
+        busy[s.host] = busy.get(s.host, 0.0) + cost
+    for (host, _), seconds in endless.items():
+        busy[host] = busy.get(host, 0.0) + seconds
+    return round(max(busy.values(), default=0.0), 3)
