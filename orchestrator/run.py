@@ -8,33 +8,45 @@ analysis becomes data.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator import __version__
-from orchestrator.engine.seats import RaySeats
+from orchestrator.bundle.agent import agent_zipapp
+from orchestrator.bundle.build import build as build_bundle
+from orchestrator.bundle.build import catalogue, default_source
+from orchestrator.engine.driver import DriverSeats
+from orchestrator.engine.names import benches_of, known_names
+from orchestrator.engine.ship import blob_path, resolve_spool, ship
+from orchestrator.engine.survey import Survey, survey
 from orchestrator.engine.unit import Unit
 from orchestrator.engine.watch import Observer, Watch
-from orchestrator.errors import BuildError, SetupError
-from orchestrator.fleet.cluster import embedded
-from orchestrator.model.plan import Plan, StepPlan
+from orchestrator.errors import BuildError, LinkError, OrchError, RemoteFailed, SetupError
+from orchestrator.model.reading import read
+from orchestrator.planning.plan import make_plan
+from orchestrator.planning.select import candidates
+from orchestrator.report.junit import junit_xml
+from orchestrator.results.export import to_csv, to_json
 from orchestrator.results.folder import RunFolder
+from orchestrator.results.rebuild import Rebuilt, rebuild, statuses
+from orchestrator.transport import open_retrying
 
 if TYPE_CHECKING:
-    from agents.wire import Facts
-    from orchestrator.bundle.manifest import Bundle
+    from orchestrator.bundle.manifest import Bench, Bundle, Variant
     from orchestrator.model.address import Address
+    from orchestrator.model.inventory import Inventory
+    from orchestrator.model.plan import JobPlan, Plan, StepPlan
     from orchestrator.model.playbook import Playbook
-    from orchestrator.results.rebuild import Rebuilt
-
-_LOG = logging.getLogger(__name__)
 
 
-class RunObserver(Observer):
+class RunObserver(Observer, Protocol):
     """What a run tells whoever watches it, besides what `engine.watch` tells."""
 
     def stage(self, text: str) -> None:
@@ -48,7 +60,7 @@ class RunObserver(Observer):
 class Request:
     """What the user asked for."""
 
-    #: file of the playbook, or its text made elsewhere (an ad-hoc workload)
+    #: a file, or the text of a playbook made elsewhere (an ad-hoc workload)
     playbook: Path | str
     inventory: Path | None = None
     limit: str | None = None
@@ -56,4 +68,315 @@ class Request:
     runs: Path = Path("runs")
     argv: Sequence[str] = ()
     forks: int = 32
+    #: seconds that a host may be out of reach before it is lost
     patience_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Built:
+    """``broken``: variant → why it cannot be had; its steps fail, the others go on."""
+
+    agent: Path
+    bundle: Bundle | None
+    benches: list[Bench]
+    broken: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One host that has the blobs: absolute spool, bytes that were sent."""
+
+    spool: str
+    bytes_sent: int
+
+
+@dataclass(frozen=True)
+class Ran:
+    folder: RunFolder
+    rebuilt: Rebuilt
+
+    @property
+    def exit_code(self) -> int:
+        return self.rebuilt.exit_code
+
+
+def execute(request: Request, observer: RunObserver, interrupted: Callable[[], bool]) -> Ran:
+    """The whole run. Raises InputError before anything is touched, RunFolderError, and KeyboardInterrupt
+    where ``interrupted`` before there was a plan."""
+    source = default_source()
+    observer.stage("building the native bundle, where it is not in the cache")
+    playbook, inventory = read(
+        request.playbook,
+        request.inventory,
+        known_names(benches_of(source)),
+        sets=request.sets,
+        limit=request.limit,
+    )
+    built = build(source, playbook.variants)
+    for reason in built.broken.values():
+        observer.stage(reason)
+    asked = [inventory.hosts[h] for h in candidates(playbook, inventory, request.limit)]
+    observer.stage(f"asking {len(asked)} host(s) what they are")
+    found = survey(asked, agent=built.agent, forks=request.forks)
+    for host, why in found.unreachable.items():
+        observer.stage(f"{host}: lost: {why}")
+    plan = make_plan(playbook, inventory, found.facts, found.unreachable, limit=request.limit)
+    if interrupted():
+        raise KeyboardInterrupt
+    folder = RunFolder.create(request.runs, plan.name)
+    folder.write("plan.json", plan.to_json())
+    with _log_to(folder):
+        _describe(folder, plan, playbook, inventory, found, built, request)
+        observer.planned(plan)
+        over = _drive(folder, plan, inventory.hosts, found, built, request, observer, interrupted)
+        folder.note("run_ended", {"interrupted": over})
+        return Ran(folder, _compute(folder, plan))
+
+
+def _drive(
+    folder: RunFolder,
+    plan: Plan,
+    addresses: Mapping[str, Address],
+    found: Survey,
+    built: Built,
+    request: Request,
+    observer: RunObserver,
+    interrupted: Callable[[], bool],
+) -> bool:
+    """Everything that touches the hosts. True where it was interrupted."""
+    with DriverSeats(plan.hosts, folder.path / "logs") as seats:
+        # shipped while Ray starts
+        units = prepare(folder, plan, addresses, found, built, request)
+        return Watch(folder, plan, units, seats, observer, interrupted, statuses).run()
+
+
+def _compute(folder: RunFolder, plan: Plan) -> Rebuilt:
+    rebuilt = rebuild(folder)
+    if "csv" in plan.exports:
+        for name, frame in rebuilt.tables.items():
+            folder.write(f"csv/{name}.csv", to_csv(name, frame))
+    if "json" in plan.exports:
+        for name, frame in rebuilt.tables.items():
+            folder.write(f"json/{name}.json", to_json(name, frame))
+    if "junit" in plan.exports:
+        folder.write("junit.xml", junit_xml(rebuilt))
+    return rebuilt
+
+
+def _describe(
+    folder: RunFolder,
+    plan: Plan,
+    playbook: Playbook,
+    inventory: Inventory,
+    found: Survey,
+    built: Built,
+    request: Request,
+) -> None:
+    """What the run was asked and what it found, beside the plan."""
+    import yaml
+
+    resolved = playbook.model_dump(mode="json", exclude_defaults=True)
+    folder.write("playbook.yml", yaml.safe_dump(resolved, sort_keys=False))
+    hosts = {h: _shown(inventory.hosts[h]) for h in plan.hosts}
+    folder.write("inventory.yml", yaml.safe_dump({"hosts": hosts}, sort_keys=False))
+    for host in plan.hosts:
+        if host in found.facts:
+            text = json.dumps(asdict(found.facts[host]), indent=1, sort_keys=True)
+            folder.write(str(folder.facts(host).relative_to(folder.path)), text + "\n")
+    if built.bundle is not None:
+        folder.write("bundle.json", built.bundle.to_json())
+    commit, dirty = _git(Path(built.bundle.source) if built.bundle and built.bundle.source else None)
+    folder.note(
+        "run_started",
+        {
+            "run": folder.id,
+            "name": plan.name,
+            "seed": plan.seed,
+            "argv": list(request.argv),
+            "orch_version": __version__,
+            "bundle": built.bundle.digest if built.bundle else "",
+            "git_commit": commit,
+            "git_dirty": dirty,
+        },
+    )
+
+
+def _shown(address: Address) -> dict[str, Any]:
+    """Paths of keys are no secrets; there is nothing else to hide in an address."""
+    value = {
+        k: v
+        for k, v in asdict(replace(address, labels=dict(address.labels))).items()
+        if v not in (None, "", {})
+    }
+    return {k: str(v) if isinstance(v, Path) else v for k, v in value.items() if k != "name"}
+
+
+def _git(source: Path | None) -> tuple[str, bool]:
+    """Commit of the source tree, and whether the tree differs from it. Empty outside a repository."""
+    if source is None:
+        return "", False
+    try:
+        commit = _git_says(source, "rev-parse", "HEAD")
+        return commit, bool(_git_says(source, "status", "--porcelain", "--", "."))
+    except (OSError, subprocess.SubprocessError):
+        return "", False
+
+
+def _git_says(source: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(source), *words], check=True, capture_output=True, text=True, timeout=20
+    )
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def _log_to(folder: RunFolder) -> Iterator[None]:
+    """What goes wrong in the program itself goes to run.log, with its traceback."""
+    handler = logging.FileHandler(folder.log, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    ours = logging.getLogger("orchestrator")
+    ours.addHandler(handler)
+    ours.propagate = False
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        handler.close()
+
+
+def build(source: Path, variants: Sequence[str]) -> Built:
+    """Compile what is needed, or say for each variant why not. Raises InputError (no such tree)."""
+    made: dict[str, Variant] = {}
+    broken: dict[str, str] = {}
+    bundle: Bundle | None = None
+    for name in variants:
+        try:
+            bundle = build_bundle(source, [name])
+        except (SetupError, BuildError) as e:
+            broken[name] = f"variant {name} cannot be built: {e}"
+            continue
+        made[name] = bundle.variant(name)
+    if bundle is not None:
+        bundle = replace(bundle, variants=list(made.values()))
+    return Built(agent_zipapp(), bundle, bundle.benches if bundle else catalogue(source), broken)
+
+
+def ship_all(
+    addresses: Sequence[Address], built: Built, variants: Mapping[str, set[str]], forks: int
+) -> dict[str, Shipped | OrchError]:
+    """Agent and the variants that each host needs, in parallel. ``variants``: host → names."""
+
+    def one(address: Address) -> Shipped | OrchError:
+        blobs = {_digest(built.agent): built.agent}
+        for name in sorted(variants.get(address.name, ())):
+            if built.bundle is not None and name not in built.broken:
+                variant = built.bundle.variant(name)
+                blobs[variant.sha256] = Path(variant.file)
+        link = open_retrying(address)
+        try:
+            spool = resolve_spool(link, address.spool)
+            return Shipped(spool, ship(link, blobs, spool))
+        except LinkError as e:
+            return e
+        finally:
+            link.close()
+
+    if not addresses:
+        return {}
+    with ThreadPoolExecutor(min(forks, len(addresses)), thread_name_prefix="ship") as pool:
+        return {a.name: answer for a, answer in zip(addresses, pool.map(one, addresses), strict=True)}
+
+
+def _digest(agent: Path) -> str:
+    """The archive's name is its SHA-256 (`bundle.agent`)."""
+    return agent.stem
+
+
+def prepare(
+    folder: RunFolder,
+    plan: Plan,
+    addresses: Mapping[str, Address],
+    found: Survey,
+    built: Built,
+    request: Request,
+) -> list[Unit]:
+    """Ship, and make the units of the hosts that are ready, in the order of the jobs. Every host gets its
+    `host` note; every step that cannot even begin gets its word and its reason."""
+    runnable = [s for s in plan.steps if not s.skip and not s.lost]
+    reasons: dict[str, tuple[str, str]] = {}
+    variants: dict[str, set[str]] = {}
+    for step in runnable:
+        unmet = _unmet(step, built, found)
+        if unmet is not None:
+            reasons[step.id] = unmet
+        needed = {step.variant} if step.workload == "native" else set()
+        variants.setdefault(step.host, set()).update(needed)
+    ready = [addresses[h] for h in plan.hosts if h in variants]
+    shipped = ship_all(ready, built, variants, request.forks)
+    for host in plan.hosts:
+        _note_host(folder, host, found, shipped.get(host))
+    for step in runnable:
+        answer = shipped[step.host]
+        if isinstance(answer, RemoteFailed):
+            reasons.setdefault(step.id, ("step_failed", answer.what))
+        elif isinstance(answer, OrchError):
+            reasons[step.id] = ("step_lost", str(answer))
+    for step in runnable:
+        if step.id in reasons:
+            kind, reason = reasons[step.id]
+            folder.note(kind, {"host": step.host, "job": step.job, "step": step.id, "reason": reason})
+    units = []
+    for job in plan.jobs:
+        for host in plan.hosts:
+            steps = tuple(s for s in runnable if (s.job, s.host) == (job.name, host) and s.id not in reasons)
+            here = shipped.get(host)
+            if steps and isinstance(here, Shipped):
+                units.append(_unit(folder.id, plan, job, addresses[host], here.spool, steps, built, request))
+    return units
+
+
+def _unmet(step: StepPlan, built: Built, found: Survey) -> tuple[str, str] | None:
+    """Why the step's program cannot run on its host: the kind of its note, and the reason."""
+    if step.workload != "native":
+        return None
+    if step.variant in built.broken or built.bundle is None:
+        return "step_failed", built.broken.get(step.variant, "there is no native bundle")
+    facts = found.facts[step.host]
+    unmet = built.bundle.variant(step.variant).unmet(facts.arch, facts.libc)
+    return ("step_skipped", unmet) if unmet else None
+
+
+def _note_host(folder: RunFolder, host: str, found: Survey, answer: Shipped | OrchError | None) -> None:
+    why = found.unreachable.get(host, "")
+    if isinstance(answer, LinkError) and not isinstance(answer, RemoteFailed):
+        why = str(answer)
+    data: dict[str, Any] = {"host": host, "status": "lost" if why else "ok", "reason": why}
+    data["bytes_shipped"] = answer.bytes_sent if isinstance(answer, Shipped) else 0
+    data["clock_offset_s"] = found.clock_offsets.get(host)
+    folder.note("host", data)
+
+
+def _unit(
+    run: str,
+    plan: Plan,
+    job: JobPlan,
+    address: Address,
+    spool: str,
+    steps: tuple[StepPlan, ...],
+    built: Built,
+    request: Request,
+) -> Unit:
+    programs = {}
+    if built.bundle is not None:
+        programs = {v.name: blob_path(spool, v.sha256) for v in built.bundle.variants}
+    return Unit(
+        run=run,
+        seed=plan.seed,
+        address=address,
+        spool=spool,
+        agent=blob_path(spool, _digest(built.agent)),
+        programs=programs,
+        job=job,
+        steps=steps,
+        patience_s=request.patience_s,
+    )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from agents.wire import Entry
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, StepPlan
 from orchestrator.results.folder import JournalFault, RunFolder, read_journal
 
 
@@ -48,13 +48,18 @@ def read_journals(folder: RunFolder, plan: Plan) -> Journals:
     """Raises OSError only where a file is there and cannot be read."""
     faults: list[JournalFault] = []
     controller = list(read_journal(folder.controller_journal, faults))
+    return Journals(controller, [f"line {f.line}: {f.what}" for f in faults], read_steps(folder, plan.steps))
+
+
+def read_steps(folder: RunFolder, planned: Iterable[StepPlan]) -> dict[str, StepLog]:
+    """The journals of these steps, by step; none for a step without a file."""
     steps = {}
-    for step in plan.steps:
+    for step in planned:
         path = folder.journal(step.host, step.id)
         if path.is_file():
             found: list[JournalFault] = []
             steps[step.id] = ingest(_merged(read_journal(path, found), found), step.id)
-    return Journals(controller, [f"line {f.line}: {f.what}" for f in faults], steps)
+    return steps
 
 
 def _merged(entries: Iterator[Entry], faults: list[JournalFault]) -> Iterator[Entry | JournalFault]:

@@ -23,7 +23,7 @@ from orchestrator.model.plan import Plan, StepPlan
 from orchestrator.model.tables import TABLES_VERSION
 from orchestrator.results.fold import Folded, fold
 from orchestrator.results.folder import RunFolder, read_json
-from orchestrator.results.journals import read_journals
+from orchestrator.results.journals import Journals, read_journals, read_steps
 from orchestrator.results.launch import Launch
 from orchestrator.results.store import write_tables
 from orchestrator.results.tables import Tables, build_tables, findings_frame, frame, run_row
@@ -109,10 +109,14 @@ def findings_json(run: str, verdict: Verdict, code: int, findings: Sequence[Find
     return json.dumps(value, indent=1, sort_keys=True) + "\n"
 
 
-def statuses(folder: RunFolder, steps: Sequence[StepPlan]) -> dict[str, tuple[Status, str]]:
-    """How these steps ended, (status, reason) by step: for whoever must know it while the run goes on."""
+def statuses(
+    folder: RunFolder, steps: Sequence[StepPlan], controller: Sequence[Entry]
+) -> dict[str, tuple[Status, str]]:
+    """How these steps ended, (status, reason) by step: for whoever must know it while the run goes on.
+    ``controller``: what the controller's journal says about them, so that it need not be read again."""
     plan = Plan(0, "", 0, [], [], [], [], 0.0, list(steps))
-    return {o.step: (o.status, o.reason) for o in fold(plan, read_journals(folder, plan)).outcomes}
+    journals = Journals(list(controller), [], read_steps(folder, steps))
+    return {o.step: (o.status, o.reason) for o in fold(plan, journals).outcomes}
 
 
 def _facts(folder: RunFolder, plan: Plan, log: Log) -> dict[str, Facts]:

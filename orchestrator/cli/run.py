@@ -1,0 +1,205 @@
+"""`orch run playbook FILE` and `orch run workload NAME`: one path for both."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import typer
+
+from orchestrator.errors import EXIT_INTERRUPTED, InputError, InputErrors
+
+if TYPE_CHECKING:
+    from orchestrator.run import Ran, Request
+
+app = typer.Typer(help="Run a playbook, or one ad-hoc workload.", no_args_is_help=True)
+
+Inventory = Annotated[
+    str | None,
+    typer.Option("-i", "--inventory", help="Inventory file, or lab:NAME. Without it: this machine."),
+]
+Limit = Annotated[str | None, typer.Option(help="Only hosts that match this pattern, e.g. 'numa:!h3'.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="KEY=VALUE; for a playbook a variable, for a workload a setting."),
+]
+Runs = Annotated[Path, typer.Option(envvar="ORCH_RUNS", help="Where run folders lie.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
+Forks = Annotated[int, typer.Option(min=1, max=256, help="Hosts that are contacted at the same time.")]
+Patience = Annotated[
+    float, typer.Option(min=0, help="Seconds that a host may be out of reach before it is lost.")
+]
+
+
+@app.command("playbook")
+def playbook(
+    file: Annotated[Path, typer.Argument(help="The playbook.")],
+    inventory: Inventory = None,
+    limit: Limit = None,
+    sets: Sets = None,
+    check: Annotated[bool, typer.Option("--check", help="Validate and plan only; run nothing.")] = False,
+    runs: Runs = Path("runs"),
+    forks: Forks = 32,
+    patience: Patience = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Build, ship, run, and judge what the playbook says; the results lie in runs/<id>/.
+
+    Exit codes: 0 all hold, 1 violated or failed, 2 usage or input, 3 unknown or a host was lost,
+    4 halted by a stop condition, 130 interrupted.
+    """
+    if check:
+        from orchestrator.cli.plan import plan
+
+        plan(file, inventory=inventory, limit=limit, sets=sets, forks=forks, as_json=as_json)
+        return
+    from orchestrator.run import Request
+
+    _go(
+        Request(
+            playbook=file,
+            inventory=_inventory(inventory),
+            limit=limit,
+            sets=pairs(sets),
+            runs=runs,
+            argv=tuple(sys.argv[1:]),
+            forks=forks,
+            patience_s=patience,
+        ),
+        as_json,
+    )
+
+
+@app.command("workload")
+def workload(
+    name: Annotated[str, typer.Argument(help="A workload: native or command; or the name of a bench.")],
+    inventory: Inventory = None,
+    limit: Limit = None,
+    threads: Annotated[int, typer.Option(min=1, help="Measured threads.")] = 1,
+    placement: Annotated[
+        str, typer.Option(help="compact | scatter | remote | smt | node:K | cpus:LIST | none")
+    ] = "compact",
+    mem: Annotated[str | None, typer.Option(help="local | interleave | node:K")] = None,
+    seconds: Annotated[str, typer.Option(help="Length of the measured window, e.g. 5s.")] = "5s",
+    warmup: Annotated[str, typer.Option(help="Before it, not measured.")] = "1s",
+    launches: Annotated[int, typer.Option(min=1, help="How often it is launched.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Everything random derives from it.")] = None,
+    variant: Annotated[str, typer.Option(help="release | asan | tsan")] = "release",
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
+    forks: Forks = 32,
+    patience: Patience = 30.0,
+    as_json: Json = False,
+) -> None:
+    """The same path for one ad-hoc step, e.g. `orch run workload capability_churn --threads 2 --seed 7`."""
+    from agents.workloads import TABLE
+    from orchestrator.run import Request
+
+    settings: dict[str, Any] = {k: _scalar(v) for k, v in pairs(sets).items()}
+    if name not in TABLE:
+        settings["bench"], name = name, "native"
+    job: dict[str, Any] = {
+        "name": str(settings.get("bench", name)),
+        "workload": name,
+        "with": settings,
+        "threads": threads,
+        "placement": placement,
+        "variant": variant,
+        "measure": {"warmup": warmup, "seconds": seconds},
+        "launches": {"min": launches, "max": launches},
+        "judge": [{"exposure": {}}],
+    }
+    if mem is not None:
+        job["mem"] = mem
+    book: dict[str, Any] = {
+        "orch": 1,
+        "name": job["name"],
+        "bundle": {"source": "native", "variants": [variant]},
+        "hosts": "all",
+        "jobs": [job],
+    }
+    if seed is not None:
+        book["seed"] = seed
+    _go(
+        Request(
+            playbook=json.dumps(book, indent=1),
+            inventory=_inventory(inventory),
+            limit=limit,
+            runs=runs,
+            argv=tuple(sys.argv[1:]),
+            forks=forks,
+            patience_s=patience,
+        ),
+        as_json,
+    )
+
+
+def pairs(sets: list[str] | None) -> dict[str, str]:
+    """``["a=1"]`` → ``{"a": "1"}``. Raises all errors at once."""
+    errors = [InputError(f"--set {s}", "is not KEY=VALUE") for s in sets or [] if "=" not in s]
+    if errors:
+        raise InputErrors(errors)
+    return dict(s.split("=", 1) for s in sets or [])
+
+
+def _scalar(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value
+
+
+def _inventory(text: str | None) -> Path | None:
+    from orchestrator.lab import inventory_path
+
+    return inventory_path(text) if text is not None else None
+
+
+class _Interrupts:
+    """Ctrl-C once asks, twice leaves at once. SIGTERM and SIGHUP ask, as the end of a session would."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            print(
+                "orch: left; `orch report last` rebuilds what the journals hold", file=sys.stderr, flush=True
+            )
+            os._exit(EXIT_INTERRUPTED)
+        self.asked = True
+
+
+def _go(request: Request, as_json: bool) -> None:
+    from orchestrator.cli.progress import progress
+    from orchestrator.run import execute
+
+    observer = progress(as_json)
+    with _Interrupts() as interrupts:
+        try:
+            ran = execute(request, observer, lambda: interrupts.asked)
+        finally:
+            observer.close()
+    _answer(ran, as_json)
+    raise typer.Exit(ran.exit_code)
+
+
+def _answer(ran: Ran, as_json: bool) -> None:
+    from orchestrator.cli.report import answer
+
+    answer(ran.folder, ran.rebuilt, as_json=as_json)
