@@ -43,15 +43,30 @@ def read(
     given by ``--set``, stronger than ORCH_VAR_NAME of ``environ`` (None: this process's), which is stronger
     than the file. Raises InputErrors: what is wrong in either file, in the patterns between them, in
     ``sets`` and ``limit``."""
+    fleet, more = read_inventory(inventory)
+    made, errors = check_playbook(
+        playbook, names, sets=sets, environ=environ, inventory=fleet, limit=limit if fleet else None
+    )
+    errors += more
+    if errors or made is None or fleet is None:
+        raise InputErrors(errors)
+    return made, fleet
+
+
+def check_playbook(
+    playbook: Path | str,
+    names: Names,
+    *,
+    sets: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+    inventory: Inventory | None = None,
+    limit: str | None = None,
+) -> tuple[Playbook | None, list[InputError]]:
+    """As `read`, without raising, and for one file. Without an inventory, host patterns are not looked up."""
     overrides = _Overrides(dict(sets or {}), os.environ if environ is None else environ)
     book, errors = read_playbook(playbook, names, overrides)
-    fleet, more = read_inventory(inventory)
-    if fleet is not None:
-        errors = sorted([*errors, *_patterns(book, fleet, limit)], key=_line)
-    errors += more
-    if errors or book.playbook is None or fleet is None:
-        raise InputErrors(errors)
-    return book.playbook, fleet
+    errors = sorted([*errors, *_patterns(book, inventory, limit)], key=_line)
+    return (None if errors else book.playbook), errors
 
 
 @dataclass(frozen=True)
@@ -252,7 +267,7 @@ def _line(error: InputError) -> tuple[int, int]:
     return (0, int(match[1])) if match else (1, 0)
 
 
-def _patterns(book: Book, inventory: Inventory, limit: str | None) -> Iterator[InputError]:
+def _patterns(book: Book, inventory: Inventory | None, limit: str | None) -> Iterator[InputError]:
     """Host patterns of the playbook against the inventory."""
     raw = book.source.value
     if isinstance(raw, dict):
@@ -264,18 +279,23 @@ def _patterns(book: Book, inventory: Inventory, limit: str | None) -> Iterator[I
         defaults = raw.get("defaults")
         if isinstance(defaults, dict) and "hosts" in defaults:
             yield from _pattern(book.source, ("defaults", "hosts"), defaults["hosts"], inventory)
-    if limit is not None:
+    if limit is not None and inventory is not None:
         try:
             inventory.select(limit)
         except PatternError as e:
             yield InputError(f"--limit {limit}", str(e), e.hint)
 
 
-def _pattern(source: Source, path: YamlPath, pattern: Any, inventory: Inventory) -> Iterator[InputError]:
+def _pattern(
+    source: Source, path: YamlPath, pattern: Any, inventory: Inventory | None
+) -> Iterator[InputError]:
     if not isinstance(pattern, str) or is_template(pattern):
         return
     try:
-        inventory.select(pattern)
+        if inventory is not None:
+            inventory.select(pattern)
+        elif not pattern.strip(" :,"):
+            raise PatternError("an empty host pattern", "such as all")
     except PatternError as e:
         yield source.error(path, str(e), e.hint)
 
