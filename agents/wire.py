@@ -180,11 +180,15 @@ def _decode(hint: Any, value: Any, where: str) -> Any:
         (item,) = typing.get_args(hint)
         if not isinstance(value, list):
             raise WireError("%s: expected a list, got %r" % (where, _kind(value)))
-        return [_decode(item, v, "%s[%d]" % (where, i)) for i, v in enumerate(value)]
+        return [
+            v if type(v) is item else _decode(item, v, "%s[%d]" % (where, i)) for i, v in enumerate(value)
+        ]
     if origin is dict:
         _, item = typing.get_args(hint)
         if not isinstance(value, dict):
             raise WireError("%s: expected an object, got %r" % (where, _kind(value)))
+        if item is Any:
+            return value  # a journal's data: not walked through, there are a hundred thousand of them
         return {str(k): _decode(item, v, "%s.%s" % (where, k)) for k, v in value.items()}
     if dataclasses.is_dataclass(hint):
         return _decode_dataclass(hint, value, where)

@@ -3,6 +3,7 @@ axis only; better, worse, or no difference shown, and then how small a differenc
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +39,19 @@ class Pair:
     ratio: Interval | None
 
 
-def pairs(tables: Tables, plan: Plan, job: str, metric: str, axis: str, base: str) -> list[Pair]:
-    """Every cell that is not of the base, in the order of the plan. For axis `job`, ``base`` is another job."""
+def pairs(
+    tables: Tables,
+    plan: Plan,
+    job: str,
+    metric: str,
+    axis: str,
+    base: str,
+    hosts: Collection[str] | None = None,
+) -> list[Pair]:
+    """Every cell that is not of the base, in the order of the plan. For axis `job`, ``base`` is another job.
+    ``hosts`` None: of all hosts."""
     jobs = {job, base} if axis == "job" else {job}
-    found = series(tables, plan, jobs, metric)
+    found = [s for s in series(tables, plan, jobs, metric) if hosts is None or s.step.host in hosts]
     bases = {_rest(s.step, axis): s for s in found if _at(s.step, axis) == base}
     made = []
     for one in found:

@@ -3,7 +3,7 @@ per host, bench, placement and every other axis of the matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from agents.wire import dumps
@@ -39,11 +39,14 @@ class Point:
         return self.speedup.middle / self.factor if self.speedup else None
 
 
-def points(tables: Tables, plan: Plan, job: str, metric: str) -> list[Point]:
-    """By curve in the order of the plan, within a curve by threads."""
+def points(
+    tables: Tables, plan: Plan, job: str, metric: str, hosts: Collection[str] | None = None
+) -> list[Point]:
+    """By curve in the order of the plan, within a curve by threads. ``hosts`` None: of all hosts."""
     curves: dict[str, list[Series]] = {}
     for one in series(tables, plan, [job], metric):
-        curves.setdefault(curve_of(one.step), []).append(one)
+        if hosts is None or one.step.host in hosts:
+            curves.setdefault(curve_of(one.step), []).append(one)
     return [p for name, members in curves.items() for p in _curve(name, members, plan.seed, metric)]
 
 

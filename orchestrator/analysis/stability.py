@@ -1,11 +1,12 @@
-"""Did every step become as stable as was asked before it ran out of launches?"""
+"""Did every step become as stable as was asked before it ran out of launches? Judged by the same interval
+that the launch policy goes by while the run is going on."""
 
 from __future__ import annotations
 
-from orchestrator.analysis.bootstrap import CONFIDENCE, MIN_LAUNCHES, median
 from orchestrator.analysis.parameters import Parameter, Parameters, Shape, read
 from orchestrator.analysis.tables import Series, Tables, jobs_of, series, unmeasured
 from orchestrator.model.finding import Evidence, Finding, Verdict
+from orchestrator.model.interval import CONFIDENCE, half_width
 from orchestrator.model.plan import JobPlan, Plan
 
 SHAPE: Shape = {
@@ -33,30 +34,24 @@ def analyse(tables: Tables, plan: Plan, job: JobPlan | None, parameters: Paramet
                 for s in series(tables, plan, [one.name], metric)
                 if metrics[s.step.id] == metric and wanted[s.step.id]
             ]
-            findings += [_finding(s, metric, wanted[s.step.id] or 0.0, plan.seed) for s in found if s.values]
+            findings += [_finding(s, metric, wanted[s.step.id] or 0.0) for s in found if s.values]
             findings += unmeasured("stability", one.name, metric, [s.step for s in found if not s.values])
     return findings
 
 
-def _finding(found: Series, metric: str, ci: float, seed: int) -> Finding:
-    step = found.step
+def _finding(found: Series, metric: str, ci: float) -> Finding:
+    step, made = found.step, len(found.values)
     here = [Evidence(host=step.host, job=step.job, step=step.id)]
-    if len(found.values) < MIN_LAUNCHES:
-        text = f"{len(found.values)} launch(es) gave {metric}; {MIN_LAUNCHES} are needed for an interval"
-        return Finding("stability", step.id, Verdict.UNKNOWN, text, bound=ci, evidence=here)
-    interval = median(found.values, seed, metric, step.id)
-    width = interval.half_width
+    width = half_width(found.values, step.seed)
     if width is None:
-        return Finding(
-            "stability", step.id, Verdict.UNKNOWN, f"{metric} is 0 throughout", bound=ci, evidence=here
-        )
-    spread = (
-        f"{metric} is known to ±{width:.2%} after {interval.launches} launches ({CONFIDENCE:.0%} interval)"
-    )
+        text = f"{made} launch(es) gave {metric}: no interval"
+        return Finding("stability", step.id, Verdict.UNKNOWN, text, bound=ci, evidence=here)
+    spread = f"{metric} is known to ±{width:.2%} after {made} launches ({CONFIDENCE:.0%} interval)"
+    at_max = step.launches.max is not None and made >= step.launches.max
     if width <= ci:
-        text, verdict = f"{spread}, asked ±{ci:.2%}", Verdict.HOLDS
-    else:
-        most = step.launches.max is not None and interval.launches >= step.launches.max
-        why = "the most that it was given" if most else "where it ended"
-        text, verdict = f"{spread}, {why}, and not to the asked ±{ci:.2%}", Verdict.UNKNOWN
-    return Finding("stability", step.id, verdict, text, width, ci, "", evidence=here)
+        return Finding(
+            "stability", step.id, Verdict.HOLDS, f"{spread}, asked ±{ci:.2%}", width, ci, evidence=here
+        )
+    why = "the most that it was given" if at_max else "where it ended"
+    text = f"{spread}, {why}, and not to the asked ±{ci:.2%}"
+    return Finding("stability", step.id, Verdict.UNKNOWN, text, width, ci, evidence=here)

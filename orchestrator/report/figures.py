@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator.analysis.bootstrap import Interval
@@ -34,26 +35,39 @@ class HostFigures:
     rows: list[Figure]
 
 
-def figures(rebuilt: Rebuilt) -> list[HostFigures]:
-    """In the order of the plan; a job without a measurement on a host is left out."""
-    made = []
-    marks = marked_hosts(rebuilt.tables)
+def figures(rebuilt: Rebuilt, most: int) -> tuple[list[HostFigures], int]:
+    """In the order of the plan, of at most ``most`` hosts for each job, and how many were left out; a job
+    without a measurement on a host has none there."""
+    made: list[HostFigures] = []
+    left = 0
     for job in rebuilt.plan.jobs:
         metric = _asked(job, "scaling", "metric") or _asked(job, "compare", "metric") or _METRIC
-        found = points(rebuilt.tables, rebuilt.plan, job.name, metric)
-        if not any(p.middle for p in found):
-            continue
-        axis, base = _baseline(rebuilt, job)
-        ratios = {}
-        if base:
-            arms = pairs(rebuilt.tables, rebuilt.plan, job.name, metric, axis, base)
-            ratios = {p.arm.step.id: p.ratio for p in arms}
-        for host in rebuilt.plan.hosts:
-            rows = [Figure(p, ratios.get(p.step.id)) for p in found if p.step.host == host]
-            if any(r.point.middle for r in rows):
-                rows.sort(key=lambda r: (r.point.step.placement, r.point.step.threads, r.point.step.bench))
-                made.append(HostFigures(host, job.name, metric, base, host in marks, rows))
-    return made
+        hosts = _measured(rebuilt, job.name, metric)
+        left += max(0, len(hosts) - most)
+        made += _of_job(rebuilt, job, metric, hosts[:most])
+    return made, left
+
+
+def _measured(rebuilt: Rebuilt, job: str, metric: str) -> list[str]:
+    rows = rebuilt.tables["samples"]
+    rows = rows[(rows["job"] == job) & (rows["metric"] == metric) & (rows["phase"] == "measure") & rows["ok"]]
+    found = set(rows["host"])
+    return [h for h in rebuilt.plan.hosts if h in found]
+
+
+def _of_job(rebuilt: Rebuilt, job: JobPlan, metric: str, hosts: list[str]) -> Iterator[HostFigures]:
+    tables, plan = rebuilt.tables, rebuilt.plan
+    marks = marked_hosts(tables)
+    axis, base = _baseline(rebuilt, job)
+    ratios = {}
+    if base and hosts:
+        arms = pairs(tables, plan, job.name, metric, axis, base, hosts)
+        ratios = {p.arm.step.id: p.ratio for p in arms}
+    found = points(tables, plan, job.name, metric, hosts) if hosts else []
+    for host in hosts:
+        rows = [Figure(p, ratios.get(p.step.id)) for p in found if p.step.host == host]
+        rows.sort(key=lambda r: (r.point.step.placement, r.point.step.threads, r.point.step.bench))
+        yield HostFigures(host, job.name, metric, base, host in marks, rows)
 
 
 def _asked(job: JobPlan, analysis: str, parameter: str) -> str | None:

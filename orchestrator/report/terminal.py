@@ -125,15 +125,15 @@ def _findings(rebuilt: Rebuilt, console: Console) -> None:
 
 
 def _figures(rebuilt: Rebuilt, console: Console) -> None:
-    made = figures(rebuilt)
-    for one in made[:SHOWN_HOSTS]:
+    made, left = figures(rebuilt, SHOWN_HOSTS)
+    for one in made:
         mark = ", emulated or shared host: enters no baseline" if one.marked else ""
         _title(console, f"{one.job} on {one.host}, {one.metric}, median over launches{mark}")
         console.print(_figure_table(one, console))
-    if len(made) > SHOWN_HOSTS:
+    if left:
         _say(
             console,
-            f"  and {len(made) - SHOWN_HOSTS} more tables like these: orch results export {rebuilt.run}",
+            f"  and {left} more tables like these: orch results export {rebuilt.run}",
         )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from agents.wire import Entry
+from orchestrator.model.interval import half_width
 from orchestrator.model.plan import Launches
-from orchestrator.stops.interval import half_width
 
 #: A step whose launches only ever fail is not worth more of them.
 FAILURES_IN_A_ROW = 3

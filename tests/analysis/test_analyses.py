@@ -18,6 +18,7 @@ from orchestrator.model.finding import Finding, Verdict
 from orchestrator.model.plan import JudgeSpec, Launches, Plan
 from orchestrator.results.rebuild import Rebuilt, rebuild
 from orchestrator.results.tables import Tables, findings_frame, frame
+from orchestrator.stops.launches import LaunchPolicy
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "accounting": {},
@@ -385,3 +386,21 @@ def test_two_violated_jobs_are_told_apart(tmp_path: Path) -> None:
         builder.launch(step, rf.launch_entries(step, 0, records, rf.ended(exit=1))).say("step_done", step)
     found = by(rebuild(builder.finish()), "contracts")
     assert [(f.subject, f.evidence[0].host) for f in found] == [("a C1", "h1"), ("b C1", "h2")]
+
+
+def test_a_step_is_judged_stable_where_the_launch_policy_ended_it(tmp_path: Path) -> None:
+    launches = Launches(min=3, max=20, metric="ops_per_second", ci=0.02)
+    values = times(1e6, [1 + 0.02 * ((n * 7) % 5 - 2) / 2 for n in range(20)])
+    step = rf.step("j", launches=launches)
+    policy = LaunchPolicy(launches, step.seed)
+    made = []
+    for number, rate in enumerate(values):
+        made.append(rate)
+        for entry in rf.launch_entries(step, number, rf.good_records(step, rate)):
+            policy.feed(entry)
+        if policy.done() is not None:
+            break
+    assert 3 < len(made) < 20
+    plan = rf.plan([step], [rf.job("j", judges=[JudgeSpec("stability")])])
+    found = by(rebuild(rf.Builder.make(tmp_path, plan).passed(step, made).finish()), "stability")
+    assert [f.verdict for f in found] == [Verdict.HOLDS]

@@ -135,7 +135,12 @@ def test_the_scaling_table_has_median_interval_speedup_and_ratio_per_host(tmp_pa
     assert "scaling on h1, ops_per_second" in text
     row = next(x.split() for x in text.splitlines() if x.split()[:2] == ["2", "capability_check"])
     assert row == ["2", "capability_check", "1", "G/s", "1.0%", "3", "2.00×", "1.00", "5.00×"]
-    assert [f.host for f in figures(rebuilt) if f.job == "scaling"] == ["h1", "h2"]
+    assert [f.host for f in figures(rebuilt, 8)[0] if f.job == "scaling"] == ["h1", "h2"]
+
+
+def test_of_many_hosts_some_are_shown_and_the_others_counted(tmp_path: Path) -> None:
+    shown, left = figures(mixed(tmp_path)[1], 1)
+    assert ([f.host for f in shown], left) == (["h1"], 1)
 
 
 def test_skipped_cells_are_summed_up_by_reason_and_lost_hosts_named(tmp_path: Path) -> None:

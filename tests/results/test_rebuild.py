@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import run_folders as rf
 
+from agents.wire import Entry
 from orchestrator.errors import InputError
 from orchestrator.model.finding import Verdict
 from orchestrator.model.outcome import Status
@@ -273,7 +274,8 @@ def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
 
 def test_statuses_of_some_steps_can_be_asked_while_the_run_goes_on(tmp_path: Path) -> None:
     builder, steps = two_steps(tmp_path)
-    assert statuses(builder.folder, [steps[0]]) == {steps[0].id: (Status.PASSED, "3 launches ok")}
+    said = [Entry(0, 0, rf.T0, 0.0, "step_done", {"step": steps[0].id})]
+    assert statuses(builder.folder, [steps[0]], said) == {steps[0].id: (Status.PASSED, "3 launches ok")}
 
 
 def test_vitals_become_rows_with_units(rebuilt: Rebuilt) -> None:
