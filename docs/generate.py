@@ -5,6 +5,7 @@ page is not current."""
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 ARCHITECTURE = ROOT / "docs" / "ARCHITECTURE.md"
 README = ROOT / "README.md"
+PLAYBOOK = REFERENCE / "playbook.md"
 
 #: Packages of the code map, top floor first, as in the contract of pyproject.toml.
 FLOORS: tuple[tuple[str, str], ...] = (
@@ -45,6 +47,8 @@ def main() -> int:
         REFERENCE / "analyses.md": analyses,
         REFERENCE / "exit-codes.md": exit_codes,
         REFERENCE / "tables.md": tables,
+        REFERENCE / "playbook.schema.json": schema,
+        PLAYBOOK: lambda: _between(PLAYBOOK, "facts", facts()),
         ARCHITECTURE: lambda: _between(ARCHITECTURE, "code map", code_map()),
         README: lambda: _between(README, "exit codes", "\n".join(_exit_code_table())),
     }
@@ -168,6 +172,18 @@ def tables() -> str:
     from orchestrator.results.tables_doc import tables_markdown
 
     return tables_markdown()
+
+
+def schema() -> str:
+    from orchestrator.model.playbook import playbook_schema
+
+    return json.dumps(playbook_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def facts() -> str:
+    from orchestrator.model.facts import FACT_NAMES
+
+    return "\n".join(_table(("fact", "meaning"), [(f"`{n}`", what) for n, what in FACT_NAMES.items()]))
 
 
 def _between(path: Path, name: str, text: str) -> str:

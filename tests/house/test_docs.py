@@ -71,6 +71,31 @@ def test_every_member_of_the_tables_is_documented() -> None:
         assert names <= {h.strip("`") for h in headings(REFERENCE / page)}, page
 
 
+def keys(page: str) -> set[str]:
+    return set(re.findall(r"`(\w+)`", (REFERENCE / page).read_text()))
+
+
+def test_every_key_of_a_playbook_is_documented() -> None:
+    from orchestrator.model import playbook
+    from orchestrator.model.fields import Strict
+
+    models = [
+        kind
+        for kind in vars(playbook).values()
+        if isinstance(kind, type) and issubclass(kind, Strict) and kind is not Strict
+    ]
+    assert {playbook.Playbook, playbook.Job, playbook.Measure} <= set(models)
+    written = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    assert not written - {"source"} - keys("playbook.md")
+
+
+def test_every_key_of_an_inventory_is_documented() -> None:
+    from orchestrator.model.inventory import GroupSpec, InventoryFile, SshSpec
+
+    written = {name for model in (InventoryFile, GroupSpec, SshSpec) for name in model.model_fields}
+    assert not written - keys("inventory.md")
+
+
 def test_generated_pages_are_current() -> None:
     command = [sys.executable, "docs/generate.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
