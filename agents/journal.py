@@ -36,8 +36,10 @@ class Writer:
         """Raises OSError where it cannot be made, FileExistsError where it is there already."""
         self.path = path
         self.launch = launch
-        #: bytes on the disk, all of them whole lines
+        #: bytes in the file, all of them whole lines
         self.size = 0
+        #: bytes that `flush` will add
+        self.waiting = 0
         self._seq = 0
         self._lines: List[str] = []
         self._synced = 0
@@ -77,7 +79,9 @@ class Writer:
         added then."""
         t = time.time() if t is None else t
         mono = time.monotonic() if mono is None else mono
-        self._lines.append(entry_line(Entry(self.seq, self.launch, round(t, 6), round(mono, 6), kind, data)))
+        line = entry_line(Entry(self.seq, self.launch, round(t, 6), round(mono, 6), kind, data))
+        self._lines.append(line)
+        self.waiting += len(line)
 
     def flush(self) -> None:
         """Whole lines only. Raises JournalFull, after which what was buffered is gone and the file is
@@ -87,6 +91,7 @@ class Writer:
         data = "".join(self._lines).encode("ascii")
         count = len(self._lines)
         self._lines.clear()
+        self.waiting = 0
         try:
             _write_all(self._fd, data)
         except OSError as e:

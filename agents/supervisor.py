@@ -93,6 +93,8 @@ class Supervisor:
         self.message = ""
         self.records = self.garbage = self.truncated = 0
         self.read_bytes = 0
+        #: it printed more than its limit: nothing more is kept
+        self.flooded = False
         self.peak_rss = 0
         self.own_rss = 0
         self.began = time.monotonic()
@@ -266,18 +268,20 @@ class Supervisor:
             self._close(stream)
             return
         self.read_bytes += len(data)
-        if self.reason == "output":
+        if self.flooded:
             return  # read so that it can end, and thrown away
         for line in stream.splitter.feed(data):
             self._take(stream.name, line)
-        self._check_flood()
+            if self._is_flood():
+                return
+        self._is_flood()
 
     def _close(self, stream: _Stream) -> None:
         self.selector.unregister(stream.fd)
         os.close(stream.fd)
         self.streams.remove(stream)
         last = stream.splitter.finish()
-        if last is not None and self.reason != "output":
+        if last is not None and not self.flooded:
             self._take(stream.name, last)
 
     def _take(self, stream: str, line: Line) -> None:
@@ -294,11 +298,15 @@ class Supervisor:
                 self.truncated += 1
         self.journal.add("output", {"stream": stream, "text": line.text})
 
-    def _check_flood(self) -> None:
+    def _is_flood(self) -> bool:
+        """What it printed is too much, or what that makes of the journal: a short line takes some 130
+        bytes there."""
         most = self.order.limits.output_bytes
-        if max(self.read_bytes, self.journal.size) > most and self.reason is None:
+        if not self.flooded and max(self.read_bytes, self.journal.size + self.journal.waiting) > most:
+            self.flooded = True
             self._note("more than %d bytes of output; the rest is thrown away" % most)
             self._begin_end("output")
+        return self.flooded
 
     # ---- limits
 
