@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.model import interval
+
 RESAMPLES = 4000
 CONFIDENCE = 0.99
 #: Fewer launches than this say nothing about their own spread.
@@ -61,6 +63,33 @@ def ratio(of: Sequence[float], to: Sequence[float], seed: int, *subject: str) ->
         return Interval(middle, None, None, launches)
     low, high = _ends(kept)
     return Interval(middle, low, high, launches)
+
+
+def until_width(values: Sequence[float], seed: int) -> float | None:
+    """`model.interval.half_width`, number for number, forty times faster: a report asks it of every step."""
+    if len(values) < interval.FEWEST_FOR_BOOTSTRAP:
+        return interval.half_width(values, seed)
+    array = np.asarray(values, dtype=float)
+    middle = float(np.median(array))
+    if middle == 0:
+        return None
+    picks = _splitmix(seed, interval.RESAMPLES * len(array), len(array)).reshape(interval.RESAMPLES, -1)
+    medians = np.sort(np.median(array[picks], axis=1))
+    cut = round((1 - interval.CONFIDENCE) / 2 * interval.RESAMPLES)
+    return float(medians[-cut - 1] - medians[cut]) / 2 / abs(middle)
+
+
+def _splitmix(seed: int, count: int, below: int) -> NDArray[np.int64]:
+    """The first numbers of SplitMix64 from ``seed``, scaled to 0 … below - 1 (less than 2^32)."""
+    step = np.uint64(0x9E3779B97F4A7C15)
+    z = np.uint64(seed & 0xFFFFFFFFFFFFFFFF) + step * np.arange(1, count + 1, dtype=np.uint64)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    # the upper 64 of the 128 bits of z * below, from its two halves
+    low = (z & np.uint64(0xFFFFFFFF)) * np.uint64(below) >> np.uint64(32)
+    high = (z >> np.uint64(32)) * np.uint64(below)
+    return ((high + low) >> np.uint64(32)).astype(np.int64)
 
 
 def _medians(values: Sequence[float], seed: int, *subject: str) -> NDArray[np.float64]:

@@ -3,10 +3,11 @@ that the launch policy goes by while the run is going on."""
 
 from __future__ import annotations
 
+from orchestrator.analysis.bootstrap import until_width
 from orchestrator.analysis.parameters import Parameter, Parameters, Shape, read
 from orchestrator.analysis.tables import Series, Tables, jobs_of, series, unmeasured
 from orchestrator.model.finding import Evidence, Finding, Verdict
-from orchestrator.model.interval import CONFIDENCE, half_width
+from orchestrator.model.interval import CONFIDENCE
 from orchestrator.model.plan import JobPlan, Plan
 
 SHAPE: Shape = {
@@ -42,7 +43,7 @@ def analyse(tables: Tables, plan: Plan, job: JobPlan | None, parameters: Paramet
 def _finding(found: Series, metric: str, ci: float) -> Finding:
     step, made = found.step, len(found.values)
     here = [Evidence(host=step.host, job=step.job, step=step.id)]
-    width = half_width(found.values, step.seed)
+    width = until_width(found.values, step.seed)
     if width is None:
         text = f"{made} launch(es) gave {metric}: no interval"
         return Finding("stability", step.id, Verdict.UNKNOWN, text, bound=ci, evidence=here)

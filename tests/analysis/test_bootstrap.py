@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.analysis.bootstrap import median, ratio
+from orchestrator.analysis.bootstrap import median, ratio, until_width
 from orchestrator.analysis.exposure import upper_bound
 from orchestrator.analysis.parameters import ParametersError, fraction
+from orchestrator.model.interval import half_width
 
 VALUES = st.lists(st.floats(1.0, 1e9), min_size=3, max_size=12)
 
@@ -33,6 +34,12 @@ def test_the_ratio_of_an_arm_to_a_multiple_of_itself_has_that_multiple_in_its_in
     assert found.high is not None
     assert found.low <= factor * (1 + 1e-9)
     assert found.high >= factor * (1 - 1e-9)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.floats(-1e9, 1e9), max_size=12), st.integers(0, 2**63 - 1))
+def test_the_width_that_judges_a_step_is_the_one_that_ended_it(values: list[float], seed: int) -> None:
+    assert until_width(values, seed) == half_width(values, seed)
 
 
 @pytest.mark.parametrize("count", [1, 2])
