@@ -23,6 +23,9 @@ PLANTS = [
     ("orchestrator/analysis/__init__.py", "import subprocess", "pure floors"),
 ]
 
+#: what the controller may know of the agent: record shapes, tables, and the text that starts it
+SHAPES = {"bootstrap", "facts", "wire", "workloads"}
+
 
 def lint_imports(tree: Path) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).parent / "lint-imports"
@@ -61,6 +64,14 @@ def test_a_planted_import_breaks_its_contract(tree: Path, file: str, line: str, 
         spoiled.write_text(before)
     assert done.returncode == 1, done.stdout + done.stderr
     assert any(contract in name for name in broken(done.stdout)), done.stdout
+
+
+def test_every_module_of_the_agent_is_either_a_shape_or_closed_to_the_controller() -> None:
+    contract = (ROOT / "pyproject.toml").read_text().split("shapes and tables only")[1].split("[[")[0]
+    closed = set(re.findall(r"agents\.(\w+)", contract))
+    there = {p.stem for p in (ROOT / "agents").iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert closed.isdisjoint(SHAPES)
+    assert there - {"__init__", "__main__"} == closed | SHAPES
 
 
 def test_every_package_of_the_controller_stands_on_a_floor() -> None:
