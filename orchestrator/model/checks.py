@@ -251,7 +251,7 @@ def _of_bench(
         return
     low, high = setting.min, setting.max
     if (low is not None and value < low) or (high is not None and value > high):
-        bounds = [f"{word} {n:g}" for word, n in (("at least", low), ("at most", high)) if n is not None]
+        bounds = [f"{word} {n:.12g}" for word, n in (("at least", low), ("at most", high)) if n is not None]
         yield Problem(path, f"{value} is out of bounds for bench {bench}", ", ".join(bounds))
 
 

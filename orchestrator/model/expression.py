@@ -102,7 +102,7 @@ def parse(text: str) -> Expression:
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as e:
-        raise ExpressionError(f"`{text}` is not an expression: {e.msg} at character {e.offset or 1}") from e
+        raise ExpressionError(f"`{text}` is not an expression: {e.msg} at {_position(e, text)}") from e
     except (ValueError, MemoryError, RecursionError) as e:
         raise ExpressionError(f"`{text[:40]}` is not an expression: {e}") from e
     nodes = list(ast.walk(tree))
@@ -111,13 +111,27 @@ def parse(text: str) -> Expression:
     called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
     for node in nodes:
         _check(node, text)
+        for child in ast.iter_child_nodes(node):
+            _check_operator(child, node, text)
     used = {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in called}
     return Expression(text, frozenset(used - CONSTANTS.keys() - _WORDS.keys()), tree.body)
 
 
+def _position(e: SyntaxError, text: str) -> str:
+    at_end = not e.offset or e.offset > len(text)
+    return "its end" if at_end else f"character {e.offset}"
+
+
+def _check_operator(node: ast.AST, parent: ast.AST, text: str) -> None:
+    """An operator has no position of its own: it is said where its left side begins."""
+    if not hasattr(node, "col_offset") and not isinstance(node, _NODES):
+        at = getattr(parent, "col_offset", 0) + 1
+        raise ExpressionError(f"{_called(node)} is not allowed at character {at} of `{text}`")
+
+
 def _check(node: ast.AST, text: str) -> None:
     at = f" at character {getattr(node, 'col_offset', 0) + 1} of `{text}`"
-    if not isinstance(node, _NODES):
+    if not isinstance(node, _NODES) and hasattr(node, "col_offset"):
         raise ExpressionError(f"{_called(node)} is not allowed{at}")
     if isinstance(node, ast.Constant) and not isinstance(node.value, bool | int | float | str | None):
         raise ExpressionError(f"{node.value!r} is not allowed{at}")

@@ -174,7 +174,7 @@ def _parse(file: str, text: str, folder: Path) -> tuple[Inventory | None, list[I
         InventoryFile.model_validate(raw)
     except ValidationError as e:
         errors += [_error(source, p) for p in problems_of(InventoryFile, e)]
-        return None, errors
+        return None, yamlsource.in_order(errors)
     built = _Builder(raw, folder)
     errors += [_error(source, p) for p in built.problems()]
     return (None, errors) if errors else (built.inventory(file), [])

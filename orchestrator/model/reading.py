@@ -21,7 +21,7 @@ from orchestrator.model.names import Names, nearest, unknown
 from orchestrator.model.playbook import Playbook
 from orchestrator.model.said import problems_of
 from orchestrator.model.units import kind
-from orchestrator.model.yamlsource import Source, YamlPath
+from orchestrator.model.yamlsource import Source, YamlPath, in_order
 
 #: Keys of a job whose value may depend on the host: filled in when its facts are known.
 PER_HOST = frozenset(["with", "matrix", "threads", "placement", "mem"])
@@ -65,7 +65,7 @@ def check_playbook(
     """As `read`, without raising, and for one file. Without an inventory, host patterns are not looked up."""
     overrides = _Overrides(dict(sets or {}), os.environ if environ is None else environ)
     book, errors = read_playbook(playbook, names, overrides)
-    errors = sorted([*errors, *_patterns(book, inventory, limit)], key=_line)
+    errors = in_order([*errors, *_patterns(book, inventory, limit)])
     return (None if errors else book.playbook), errors
 
 
@@ -103,7 +103,9 @@ def read_playbook(
     if not isinstance(source.value, dict):
         return Book(source), [source.error((), f"expected a playbook, got {kind(source.value)}")]
     reader = _Reader(source, names, overrides or _Overrides({}, {}), errors)
-    return Book(source, reader.playbook()), reader.in_order()
+    made = reader.playbook()
+    # a wrong default shows in every job
+    return Book(source, made), in_order(reader.errors)
 
 
 @dataclass
@@ -137,11 +139,6 @@ class _Reader:
         for problem in problems(book, self.names):
             self._add(problem)
         return self._validated({**book, "vars": variables})
-
-    def in_order(self) -> list[InputError]:
-        """Each error once (a wrong default shows in every job), in the order of the file."""
-        unique = {str(e): e for e in self.errors}
-        return sorted(unique.values(), key=_line)
 
     def _validated(self, book: dict[str, Any]) -> Playbook | None:
         try:
@@ -260,11 +257,6 @@ def _scalar(text: str) -> Any:
     source, errors = yamlsource.read("", text)
     plain = source.value is None or isinstance(source.value, str | int | float | bool | list)
     return source.value if not errors and plain else text
-
-
-def _line(error: InputError) -> tuple[int, int]:
-    match = re.search(r":(\d+)(?:: |$)", error.where)
-    return (0, int(match[1])) if match else (1, 0)
 
 
 def _patterns(book: Book, inventory: Inventory | None, limit: str | None) -> Iterator[InputError]:

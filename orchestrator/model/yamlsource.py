@@ -7,7 +7,7 @@ Scalars follow YAML 1.2's core schema: only ``true`` and ``false`` are truth val
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ MAX_NESTING = 200
 MAX_VALUES = 500_000
 
 _Base: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LINE = re.compile(r":(\d+)(?:: |$)")
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -65,6 +66,17 @@ class Source:
         name = dotted(path)
         where = f"{self.file}:{self.line(path)}"
         return InputError(f"{where}: {name}" if name else where, what, hint)
+
+
+def in_order(errors: Iterable[InputError]) -> list[InputError]:
+    """Each error once, by line; those without a line last."""
+    unique = {str(e): e for e in errors}
+    return sorted(unique.values(), key=_line)
+
+
+def _line(error: InputError) -> tuple[int, int]:
+    match = _LINE.search(error.where)
+    return (0, int(match[1])) if match else (1, 0)
 
 
 def dotted(path: Sequence[str | int]) -> str:
