@@ -166,7 +166,7 @@ def load(source: Source) -> Dict[str, float]:
     return {}
 
 
-#: Name of a sampler → the sampler. To add one: a line here, its units below, a line in the reference.
+#: Name of a sampler → the sampler. To add one: a line here, its units in `wire`, a line in the reference.
 SAMPLERS: Dict[str, Callable[[Source], Dict[str, float]]] = {
     "psi": psi,
     "frequency": frequency,
@@ -175,25 +175,6 @@ SAMPLERS: Dict[str, Callable[[Source], Dict[str, float]]] = {
     "switches": switches,
     "cpu_time": cpu_time,
     "load": load,
-}
-
-#: Unit of every value that a sampler can give.
-VITAL_UNITS: Dict[str, str] = {
-    "psi_cpu_some": "%",
-    "psi_memory_some": "%",
-    "psi_memory_full": "%",
-    "psi_io_some": "%",
-    "psi_io_full": "%",
-    "cpu_frequency_min": "Hz",
-    "cpu_frequency_mean": "Hz",
-    "temperature_max": "°C",
-    "rss": "B",
-    "context_switches": "1/s",
-    "involuntary_switches": "1/s",
-    "cpu_busy": "%",
-    "steal": "%",
-    "load_1m": "1",
-    "vitals_cost": "s",
 }
 
 

@@ -41,6 +41,25 @@ END_REASONS = ("exited", "stopped", "timeout", "memory", "output", "start_failed
 
 RECORD_TYPES = ("hello", "interval", "histogram", "counter", "violation", "result")
 
+#: Unit of every value that a sampler of `agents.vitals` can give: the agent writes names, the tables units.
+VITAL_UNITS: Dict[str, str] = {
+    "psi_cpu_some": "%",
+    "psi_memory_some": "%",
+    "psi_memory_full": "%",
+    "psi_io_some": "%",
+    "psi_io_full": "%",
+    "cpu_frequency_min": "Hz",
+    "cpu_frequency_mean": "Hz",
+    "temperature_max": "°C",
+    "rss": "B",
+    "context_switches": "1/s",
+    "involuntary_switches": "1/s",
+    "cpu_busy": "%",
+    "steal": "%",
+    "load_1m": "1",
+    "vitals_cost": "s",
+}
+
 
 class WireError(ValueError):
     """A line that is not what it should be; ``str`` says where and what."""

@@ -42,8 +42,8 @@ def _of_job(tables: Tables, plan: Plan, job: JobPlan) -> list[Finding]:
     if findings:
         return findings
     steps = [s for s in plan.steps if s.job == job.name and not s.skip]
-    seen = observed(tables, job.name)
-    if seen.launches:
+    seen = observed(tables, job)
+    if seen.launches and seen.trial == "operation":
         text = f"no contract broken in {seen.told}: {worth(seen, _CONFIDENCE)}"
         return [Finding("contracts", job.name, Verdict.HOLDS, text)]
     if job.workload == "command" or not steps:

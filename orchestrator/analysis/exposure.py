@@ -19,43 +19,44 @@ SHAPE: Shape = {
     "per_hour": Parameter("number", "failures per host-hour that must be excluded; none: report only"),
 }
 
-_BAD = (
-    "launch_violated",
-    "launch_crashed",
-    "launch_timeout",
-    "launch_garbage",
-    "launch_no_result",
-    "launch_error",
-)
+#: A launch that ended so says nothing against the program.
+_NEUTRAL = ("launch_lost", "launch_stopped")
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What the launches of a job went through, warm-up not counted."""
+    """What the launches of a job went through, warm-up not counted. ``trial`` is what ``trials`` counts:
+    operations, or the launches themselves of a program that does not count its operations."""
 
     launches: int
-    operations: float
+    trials: float
+    trial: str
     host_hours: float
 
     @property
     def told(self) -> str:
-        return f"{self.launches} launches, {self.operations:.3g} operations, {self.host_hours:.3g} host-hours"
+        counted = f", {self.trials:.3g} operations" if self.trial == "operation" else ""
+        return f"{self.launches} launches{counted}, {self.host_hours:.3g} host-hours"
 
 
-def observed(tables: Tables, job: str) -> Observed:
-    """Launches that gave a result, those that were stopped among them."""
+def observed(tables: Tables, job: JobPlan) -> Observed:
+    """Launches that gave a result, those that were stopped among them; of a `command` those that ended."""
     events = tables["events"]
-    rows = events[(events["job"] == job) & (events["kind"] == "result") & (events["source"] == "agent")]
-    rows = rows.drop_duplicates(["step", "launch"], keep="last")
+    rows = events[(events["job"] == job.name) & (events["source"] == "agent")]
+    results = rows[rows["kind"] == "result"].drop_duplicates(["step", "launch"], keep="last")
     launches, operations, seconds = 0, 0.0, 0.0
-    for text in rows["data"]:
+    for text in results["data"]:
         data = data_of(text)
         ops, length = data.get("ops"), data.get("seconds")
         if data.get("status") in ("ok", "stopped", "violated") and isinstance(ops, int | float):
             launches += 1
             operations += ops
             seconds += length if isinstance(length, int | float) else 0.0
-    return Observed(launches, operations, seconds / 3600)
+    if launches or job.workload != "command":
+        return Observed(launches, operations, "operation", seconds / 3600)
+    ends = [data_of(text) for text in rows[rows["kind"] == "ended"]["data"]]
+    lengths = [e["seconds"] for e in ends if isinstance(e.get("seconds"), int | float)]
+    return Observed(len(lengths), float(len(lengths)), "launch", sum(lengths) / 3600)
 
 
 def upper_bound(trials: float, confidence: float) -> float:
@@ -65,7 +66,7 @@ def upper_bound(trials: float, confidence: float) -> float:
 
 def worth(seen: Observed, confidence: float) -> str:
     return (
-        f"at {confidence:.4g} confidence fewer than {upper_bound(seen.operations, confidence):.3g} per operation "
+        f"at {confidence:.4g} confidence fewer than {upper_bound(seen.trials, confidence):.3g} per {seen.trial} "
         f"and {upper_bound(seen.host_hours, confidence):.3g} per host-hour"
     )
 
@@ -73,15 +74,18 @@ def worth(seen: Observed, confidence: float) -> str:
 def analyse(tables: Tables, plan: Plan, job: JobPlan | None, parameters: Parameters) -> list[Finding]:
     asked = read(SHAPE, parameters)
     jobs = [j for j in plan.jobs if job is None or j.name == job.name]
-    return [_of_job(tables, j.name, asked["confidence"], asked["per_hour"]) for j in jobs]
+    return [_of_job(tables, j, asked["confidence"], asked["per_hour"]) for j in jobs]
 
 
-def _of_job(tables: Tables, job: str, confidence: float, limit: float | None) -> Finding:
-    seen = observed(tables, job)
-    if not seen.launches or not seen.operations or not seen.host_hours:
-        return Finding("exposure", job, Verdict.UNKNOWN, "no launch gave a result: nothing was exposed")
+def _of_job(tables: Tables, plan_: JobPlan, confidence: float, limit: float | None) -> Finding:
+    seen, job = observed(tables, plan_), plan_.name
+    if not seen.launches or not seen.trials or not seen.host_hours:
+        return Finding(
+            "exposure", job, Verdict.UNKNOWN, "no launch gave a result: nothing was exposed to anything"
+        )
     events = tables["events"]
-    bad = events[(events["job"] == job) & (events["source"] == "fold") & events["kind"].isin(_BAD)]
+    bad = events[(events["job"] == job) & (events["source"] == "fold") & ~events["kind"].isin(_NEUTRAL)]
+    bad = bad[bad["kind"].str.startswith("launch_")]
     if len(bad):
         rate = len(bad) / seen.host_hours
         text = f"not clean: {len(bad)} launches failed in {seen.told}: {rate:.3g} per host-hour"

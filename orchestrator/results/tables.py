@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from agents.wire import Entry, Facts, dumps
+from agents.wire import VITAL_UNITS, Entry, Facts, dumps
 from orchestrator.model.finding import Finding, Verdict
 from orchestrator.model.outcome import Outcome, Status
 from orchestrator.model.plan import Plan, StepPlan
@@ -299,20 +299,6 @@ def _histograms(run: str, plan: Plan, journals: Journals, folded: Folded) -> Ite
 
 # -- vitals ----------------------------------------------------------------------------------------
 
-_UNIT_OF_SUFFIX = {
-    "_bytes": "B",
-    "_s": "s",
-    "_us": "us",
-    "_ms": "ms",
-    "_ns": "ns",
-    "_hz": "Hz",
-    "_khz": "kHz",
-    "_mhz": "MHz",
-    "_c": "°C",
-    "_percent": "%",
-    "_pct": "%",
-}
-
 
 def _vitals(run: str, plan: Plan, journals: Journals) -> Iterator[Row]:
     for step, number, entries in _entries(plan, journals):
@@ -320,7 +306,7 @@ def _vitals(run: str, plan: Plan, journals: Journals) -> Iterator[Row]:
             if entry.kind == "vital":
                 t = entry.mono - entries[0].mono
                 for name, value in _flat(entry.data):
-                    unit = next((u for s, u in _UNIT_OF_SUFFIX.items() if name.endswith(s)), "")
+                    unit = VITAL_UNITS.get(name, "")
                     yield (run, step.host, step.job, step.id, number, t, name, value, unit)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.vitals import SAMPLERS, VITAL_UNITS, Source, sample
+from agents.vitals import SAMPLERS, Source, sample
+from agents.wire import VITAL_UNITS
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "vitals.md"
 

@@ -404,3 +404,14 @@ def test_a_step_is_judged_stable_where_the_launch_policy_ended_it(tmp_path: Path
     plan = rf.plan([step], [rf.job("j", judges=[JudgeSpec("stability")])])
     found = by(rebuild(rf.Builder.make(tmp_path, plan).passed(step, made).finish()), "stability")
     assert [f.verdict for f in found] == [Verdict.HOLDS]
+
+
+def test_a_command_is_exposed_by_its_launches(tmp_path: Path) -> None:
+    step = rf.step("j", workload="command", bench="")
+    jobs = [rf.job("j", workload="command", judges=[rf.judge("exposure")])]
+    builder = rf.Builder.make(tmp_path, rf.plan([step], jobs))
+    builder.launch(step, rf.launch_entries(step, 0, [], output=["hi"])).say("step_done", step)
+    rebuilt = rebuild(builder.finish())
+    assert rebuilt.exit_code == 0
+    assert "per launch" in by(rebuilt, "exposure")[0].summary
+    assert by(rebuilt, "contracts") == []

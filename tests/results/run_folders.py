@@ -158,7 +158,7 @@ def launch_entries(
     kinds += [("output", {"stream": "stdout", "text": text}) for text in output]
     kinds += [("output", {"stream": "stderr", "text": text}) for text in stderr]
     kinds += [("record", r) for r in (good_records(of) if records is None else records)]
-    kinds += [("vital", {"rss_bytes": 1 << 20})]
+    kinds += [("vital", {"rss": 1 << 20})]
     kinds += [("ended", ended() if end is None else end)] if end != {} else []
     return [
         Entry(n, number, t + n * 0.2, 100.0 + n * 0.2, kind, data) for n, (kind, data) in enumerate(kinds)

@@ -280,7 +280,7 @@ def test_statuses_of_some_steps_can_be_asked_while_the_run_goes_on(tmp_path: Pat
 
 def test_vitals_become_rows_with_units(rebuilt: Rebuilt) -> None:
     vitals = rebuilt.tables["vitals"]
-    assert set(zip(vitals["metric"], vitals["unit"], strict=True)) == {("rss_bytes", "B")}
+    assert set(zip(vitals["metric"], vitals["unit"], strict=True)) == {("rss", "B")}
 
 
 def test_histograms_and_counters_are_kept(tmp_path: Path) -> None:
