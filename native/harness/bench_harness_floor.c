@@ -52,7 +52,7 @@ static uint64_t batch(worker_t *worker) {
 }
 
 static void leave(worker_t *worker) { free(worker->state); }
-static void finish(run_t *run) { (void)run; }
+static void finish(worker_t *worker) { (void)worker; }
 
 static bench_t bench = {
     .name = "harness_floor",

@@ -72,7 +72,7 @@ typedef struct bench {
     bool (*enter)(worker_t *worker);                         /* false after run_fail */
     uint64_t (*batch)(worker_t *worker);                     /* operations done */
     void (*leave)(worker_t *worker);
-    void (*finish)(run_t *run);
+    void (*finish)(worker_t *worker);
     struct bench *next;
 } bench_t;
 

@@ -109,7 +109,7 @@ static void *worker_main(void *argument) {
         bench->leave(&seat->worker);
     pthread_barrier_wait(&window->left);
     if (seat->worker.index == 0) {
-        bench->finish(run);
+        bench->finish(&seat->worker);
         atomic_store_explicit(&window->finished, true, memory_order_release);
         window_wake_main(window);
     }
