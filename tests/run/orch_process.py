@@ -77,7 +77,7 @@ def endings(run: Path) -> dict[str, tuple[str, str]]:
     steps = table(run, "steps")
     planned = [s["id"] for s in json.loads((run / "plan.json").read_text())["steps"]]
     assert sorted(steps["step"]) == sorted(planned)
-    return {r.step: (r.status, r.reason) for r in steps.itertuples()}
+    return {str(r.step): (str(r.status), str(r.reason)) for r in steps.itertuples()}
 
 
 def write(folder: Path, name: str, text: str) -> Path:
