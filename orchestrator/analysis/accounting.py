@@ -19,8 +19,9 @@ def analyse(tables: Tables, plan: Plan, job: JobPlan | None, _: Parameters) -> l
     launches = dict(zip(steps["step"], steps["launches"], strict=True))
     by_status = {x: [s for s in planned if status.get(s.id) == x] for x in Status}
     missing = [s for s in planned if s.id not in status]
-    unstarted = [s for s in by_status[Status.STOPPED] if not launches[s.id]]
-    ran = sum(len(by_status[x]) for x in (Status.PASSED, Status.FAILED, Status.STOPPED)) - len(unstarted)
+    # what failed or was stopped before its first launch did not run
+    begun = [*by_status[Status.PASSED], *by_status[Status.FAILED], *by_status[Status.STOPPED]]
+    ran = sum(bool(launches[s.id]) for s in begun)
 
     parts = [f"{ran} of {len(planned)} planned cells ran"]
     parts += [f"{len(by_status[x])} {x}" for x in Status if x is not Status.PASSED and by_status[x]]

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.model.finding import Verdict
-from orchestrator.model.outcome import Status
+from orchestrator.model.outcome import Outcome, Status
 from orchestrator.report.again import rerun_command
 from orchestrator.report.figures import Figure, HostFigures, figures
-from orchestrator.report.words import clean, duration, quantity, verdict_line
+from orchestrator.report.words import clean, clip, duration, quantity, verdict_line
 from orchestrator.results.folder import RunFolder
 from orchestrator.results.launch import FAILURES
 from orchestrator.results.rebuild import Rebuilt
@@ -26,6 +26,8 @@ _STYLES = {"HOLDS": "bold green", "VIOLATED": "bold red", "UNKNOWN": "bold yello
 SHOWN = 10
 SHOWN_HOSTS = 8
 _PLAIN_WIDTH = 120
+#: Longest reason that is shown, characters; a compiler has much to say.
+_REASON = 1000
 
 
 def console_for(file: IO[str] | None = None, width: int | None = None) -> Console:
@@ -82,13 +84,19 @@ def _failures(rebuilt: Rebuilt, folder: RunFolder, console: Console) -> None:
         return
     steps = {s.id: s for s in rebuilt.plan.steps}
     _title(console, f"Failed ({len(failed)})")
+    by_reason: dict[str, list[Outcome]] = {}
     for outcome in failed[:SHOWN]:
-        launch = next((n for n in rebuilt.launches[outcome.step] if n.ending in FAILURES), None)
-        _say(console, f"  {outcome.step}: {outcome.reason}", "red")
-        journal = folder.journal(outcome.host, outcome.step)
-        if journal.is_file():
-            _say(console, f"    look:  {journal}")
-        _say(console, f"    again: {rerun_command(folder, steps[outcome.step], launch)}")
+        by_reason.setdefault(outcome.reason, []).append(outcome)
+    for reason, outcomes in by_reason.items():
+        # one cause may fail many steps: it is told once
+        names = ", ".join(o.step for o in outcomes)
+        _say(console, f"  {names}: {clip(reason, _REASON)}", "red")
+        for outcome in outcomes:
+            launch = next((n for n in rebuilt.launches[outcome.step] if n.ending in FAILURES), None)
+            journal = folder.journal(outcome.host, outcome.step)
+            if journal.is_file():
+                _say(console, f"    look:  {journal}")
+            _say(console, f"    again: {rerun_command(folder, steps[outcome.step], launch)}")
     if len(failed) > SHOWN:
         _say(console, f"  and {len(failed) - SHOWN} more: {_query(rebuilt, 'steps', 'failed')}")
 
@@ -195,7 +203,7 @@ def _not_run(rebuilt: Rebuilt, console: Console) -> None:
             continue
         _title(console, f"{status.capitalize()} ({reasons.total()} of {len(rebuilt.outcomes)} planned cells)")
         for reason, count in reasons.most_common(SHOWN):
-            _say(console, f"  {count} × {reason}")
+            _say(console, f"  {count} × {clip(reason, _REASON)}")
         if len(reasons) > SHOWN:
             _say(console, f"  and {len(reasons) - SHOWN} more reasons: {_query(rebuilt, 'steps', status)}")
 

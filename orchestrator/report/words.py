@@ -11,6 +11,8 @@ from orchestrator.results.rebuild import Rebuilt
 
 #: Which analysis speaks first for a verdict: what broke before what was counted.
 _FIRST = ("contracts", "crashes", "exposure", "compare", "scaling", "stability", "accounting")
+#: Longest sentence of a verdict, characters.
+_SENTENCE = 240
 #: What these say of a broken contract or a crash is told by another one already.
 _SAME_AGAIN = ("accounting", "exposure")
 
@@ -43,10 +45,12 @@ def _speaks(rebuilt: Rebuilt, verdict: Verdict) -> str:
     first = min(found, key=lambda f: order.get(f.analysis, len(order)))
     if first.analysis == "accounting":
         failed = next((o for o in rebuilt.outcomes if o.status is Status.FAILED), None)
-        return f"{failed.step}: {failed.reason}" if failed else "not everything could be judged"
+        return (
+            clip(f"{failed.step}: {failed.reason}", _SENTENCE) if failed else "not everything could be judged"
+        )
     others = sum(f.analysis not in _SAME_AGAIN for f in found) - 1
     more = f" (and {others} more finding{'s' if others > 1 else ''})" if others > 0 else ""
-    return f"{first.summary}{more}"
+    return f"{clip(first.summary, _SENTENCE)}{more}"
 
 
 def _worth(rebuilt: Rebuilt) -> list[str]:
@@ -60,6 +64,11 @@ def _worth(rebuilt: Rebuilt) -> list[str]:
 def clean(text: str) -> str:
     """What a program printed may hold anything: nothing but what can be shown goes to a terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
+
+
+def clip(text: str, most: int) -> str:
+    """The beginning, where it is long; the whole is in the tables."""
+    return text if len(text) <= most else f"{text[: most - 2].rstrip()} …"
 
 
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))

@@ -253,3 +253,17 @@ def test_a_quantity_is_told_in_its_unit(value: float, unit: str, text: str) -> N
 @pytest.mark.parametrize(("seconds", "text"), [(1.25, "1.2 s"), (61, "1 min 1 s"), (7260, "2 h 1 min")])
 def test_a_duration_is_told_in_words(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_one_cause_of_many_failures_is_told_once_and_the_verdict_stays_short(tmp_path: Path) -> None:
+    steps = [rf.step(number=n) for n in range(3)]
+    builder = rf.Builder.make(tmp_path, rf.plan(steps))
+    for step in steps:
+        builder.say("step_failed", step, "cannot be built: " + "undefined reference " * 40)
+    folder = builder.finish()
+    text = show(folder, rebuild(folder))
+    assert text.count("undefined reference " * 30) == 1
+    assert text.count("again: ") == 3
+    verdict = next(line for line in text.splitlines() if line.startswith("VIOLATED"))
+    assert len(verdict) < 400
+    assert verdict.endswith("0 of 3 planned cells ran, 3 failed")
