@@ -68,8 +68,7 @@ typedef struct capability_audit {
     uint64_t linked;   // dead, not yet unlinked from a living parent's list of children
     uint64_t worn;     // never used again, because their generations are used up
     uint64_t orphans;  // live with a dead parent: a violation of C1
-    uint64_t excesses; // live with a right that the parent lacks: a violation of C2. Not counted where the parent
-                       // regained a right by grant while an attenuate was still taking it from the children
+    uint64_t excesses; // live with a right that the parent lacks: a violation of C2
 } capability_audit_t;
 
 // --- the table and its threads ----------------------------------------------------------------------------------

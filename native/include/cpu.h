@@ -1,0 +1,18 @@
+// What the code must know of the processor, and nothing else about it.
+#pragma once
+
+#include <stdint.h>
+
+// Two writers keep this far apart. The adjacent-line prefetcher moves lines in pairs, so structures that are written
+// hard and by different threads use CPU_PAIR.
+#define CPU_LINE 64
+#define CPU_PAIR 128
+
+// Tells the core that this is a spin loop.
+static inline void cpu_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
