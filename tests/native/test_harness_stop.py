@@ -60,3 +60,15 @@ def test_a_stop_while_a_large_table_is_made_is_answered(built: Mapping[str, Path
     arguments = ["capability_check", "--set", "ids=4194304"]
     result = stopped(built["release"], arguments, signal.SIGTERM, '"hello"')
     assert (result["status"], result["ops"]) == ("stopped", 0)
+
+
+def test_the_thread_sanitizer_variant_runs_without_address_randomisation(built: Mapping[str, Path]) -> None:
+    """Its runtime gives up where the kernel randomises more bits than its map of memory allows for."""
+    command = [str(built["tsan"]), "run", "harness_floor", "--seconds", "600", "--interval", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert '"hello"' in process.stdout.readline()
+        personality = int(Path(f"/proc/{process.pid}/personality").read_text(), 16)
+        process.terminate()
+    assert personality & 0x0040000
+    assert process.returncode == 0
