@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import yaml
+
 from agents.wire import Entry, Facts, WireError, decode
 from orchestrator.analysis import Log, judge
 from orchestrator.errors import (
@@ -53,7 +55,9 @@ def rebuild(folder: RunFolder, *, write: bool = True) -> Rebuilt:
     journals = read_journals(folder, plan)
     folded = fold(plan, journals)
     log = folder.write_log if write else _unwritten
-    tables = build_tables(folder.id, plan, journals, folded, _facts(folder, plan, log))
+    tables = build_tables(
+        folder.id, plan, journals, folded, _facts(folder, plan, log), _emulated(folder, log)
+    )
     findings = judge(tables, plan, log)
     verdict = worst(f.verdict for f in findings)
     code = exit_code(folded, findings)
@@ -130,6 +134,19 @@ def _facts(folder: RunFolder, plan: Plan, log: Log) -> dict[str, Facts]:
             except (InputError, WireError) as e:
                 log(f"facts of {host}: {e}\n")
     return found
+
+
+def _emulated(folder: RunFolder, log: Log) -> set[str]:
+    """Hosts that the inventory of the run marks; none where it cannot be read."""
+    path = folder.path / "inventory.yml"
+    if not path.is_file():
+        return set()
+    try:
+        hosts = yaml.safe_load(path.read_text())["hosts"]
+        return {str(name) for name, host in hosts.items() if host.get("emulated")}
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, LookupError, TypeError) as e:
+        log(f"{path}: {e}\n")
+        return set()
 
 
 def _unwritten(_: str) -> None:

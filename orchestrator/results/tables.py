@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -75,12 +75,18 @@ def _typed(kind: str, values: Sequence[Any]) -> list[Any]:
 
 
 def build_tables(
-    run: str, plan: Plan, journals: Journals, folded: Folded, facts: Mapping[str, Facts]
+    run: str,
+    plan: Plan,
+    journals: Journals,
+    folded: Folded,
+    facts: Mapping[str, Facts],
+    emulated: Collection[str] = (),
 ) -> Tables:
-    """Every table but `findings`; `runs` without verdict and exit code, which follow from the findings."""
+    """Every table but `findings`; `runs` without verdict and exit code, which follow from the findings.
+    ``emulated``: hosts that the inventory says are."""
     return {
         "runs": frame("runs", [run_row(run, plan, journals.controller, folded.outcomes)]),
-        "hosts": frame("hosts", list(_hosts(run, plan, journals, folded.outcomes, facts))),
+        "hosts": frame("hosts", list(_hosts(run, plan, journals, folded.outcomes, facts, emulated))),
         "steps": frame("steps", list(_steps(run, plan, folded))),
         "samples": frame("samples", list(_samples(run, plan, journals, folded))),
         "histograms": frame("histograms", list(_histograms(run, plan, journals, folded))),
@@ -148,7 +154,12 @@ def findings_frame(run: str, findings: Sequence[Finding]) -> pd.DataFrame:
 
 
 def _hosts(
-    run: str, plan: Plan, journals: Journals, outcomes: Sequence[Outcome], facts: Mapping[str, Facts]
+    run: str,
+    plan: Plan,
+    journals: Journals,
+    outcomes: Sequence[Outcome],
+    facts: Mapping[str, Facts],
+    emulated: Collection[str],
 ) -> Iterator[Row]:
     said = {e.data.get("host"): e.data for e in journals.controller if e.kind == "host"}
     shipped: dict[Any, int] = {}
@@ -160,6 +171,7 @@ def _hosts(
     for host in plan.hosts:
         status, reason = _host_status(host, plan, said.get(host), outcomes)
         fact = facts.get(host)
+        # two hosts with one kernel take each other's CPU time: as good as emulated for a figure
         shared = fact is not None and bool(fact.boot_id) and boots.count(fact.boot_id) > 1
         word = said.get(host, {})
         yield (
@@ -167,15 +179,15 @@ def _hosts(
             host,
             status,
             reason,
-            *_facts_columns(fact, shared),
+            *_facts_columns(fact, shared or host in emulated),
             word.get("clock_offset_s"),
             shipped.get(host),
         )
 
 
-def _facts_columns(fact: Facts | None, shared: bool) -> Row:
+def _facts_columns(fact: Facts | None, marked: bool) -> Row:
     if fact is None:
-        return (None,) * 14
+        return (*(None,) * 12, marked or None, None)
     return (
         fact.hostname,
         fact.arch,
@@ -189,8 +201,7 @@ def _facts_columns(fact: Facts | None, shared: bool) -> Row:
         fact.microcode,
         fact.governor,
         fact.virtualisation,
-        # two hosts with one kernel take each other's CPU time: as good as emulated for a figure
-        shared or "tcg" in fact.virtualisation,
+        marked or "tcg" in fact.virtualisation,
         fact.boot_id,
     )
 

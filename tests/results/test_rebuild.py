@@ -118,6 +118,19 @@ def test_a_host_under_an_emulator_is_marked(tmp_path: Path, virtualisation: str,
     assert rebuilt.tables["hosts"]["emulated"].tolist() == [emulated]
 
 
+def test_a_host_that_the_inventory_marks_is_marked(tmp_path: Path) -> None:
+    builder = rf.Builder.make(tmp_path, rf.plan([rf.step(host=h) for h in ("h1", "h2")])).facts("h2")
+    builder.folder.write("inventory.yml", "hosts:\n  h1: {emulated: true}\n  h2: {emulated: false}\n")
+    assert rebuild(builder.finish()).tables["hosts"]["emulated"].tolist() == [True, False]
+
+
+def test_an_inventory_that_cannot_be_read_marks_nothing_and_stops_nothing(tmp_path: Path) -> None:
+    builder = rf.Builder.make(tmp_path, rf.plan([rf.step()])).facts("h1")
+    builder.folder.write("inventory.yml", "hosts: [")
+    assert rebuild(builder.finish()).tables["hosts"]["emulated"].tolist() == [False]
+    assert "inventory.yml" in builder.folder.log.read_text()
+
+
 def test_hosts_that_share_one_kernel_are_marked(tmp_path: Path) -> None:
     steps = [rf.step(host=h) for h in ("h1", "h2", "h3")]
     builder = rf.Builder.make(tmp_path, rf.plan(steps))
