@@ -234,7 +234,13 @@ def _bounds(low: float | None, high: float | None, choices: Iterable[str] | None
         return ", ".join(f"`{c}`" for c in choices)
     if low is None and high is None:
         return ""
-    return f"{'' if low is None else f'{low:g}'} … {'' if high is None else f'{high:g}'}"
+    return f"{_number(low)} … {_number(high)}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if value == int(value) else str(value)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
