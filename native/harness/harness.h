@@ -127,6 +127,10 @@ void run_counter(run_t *run, const char *name, double value, const char *unit);
 uint64_t clock_ns(void);
 double clock_since_start(void);
 
+/* Ends the process without a word from anybody else: a sanitizer's own report about threads that still run
+ * would follow our last line, and change the exit status. */
+__attribute__((noreturn)) void end_at_once(int status);
+
 /* ---- random numbers: one small generator per worker, good enough to pick ids ---- */
 typedef struct {
     uint64_t state;

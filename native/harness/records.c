@@ -22,7 +22,7 @@ __attribute__((format(printf, 1, 2))) static void put(const char *format, ...) {
     va_end(args);
     if (n < 0 || (size_t)n >= sizeof line - used) {
         fputs("orch-harness: a record does not fit into 64 KiB\n", stderr);
-        _exit(EXIT_BAD);
+        end_at_once(EXIT_BAD);
     }
     used += (size_t)n;
 }
@@ -107,7 +107,7 @@ void record_close(void) {
             continue;
         if (n <= 0) {
             fprintf(stderr, "orch-harness: cannot write to standard output: %s\n", strerror(errno));
-            _exit(EXIT_BAD);
+            end_at_once(EXIT_BAD);
         }
         sent += (size_t)n;
     }

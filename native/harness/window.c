@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +34,11 @@ __attribute__((constructor)) static void note_process_start(void) { process_star
 
 static double since_start(uint64_t ns) { return (double)(int64_t)(ns - process_start) * 1e-9; }
 double clock_since_start(void) { return since_start(clock_ns()); }
+
+void end_at_once(int status) {
+    for (;;)
+        (void)syscall(SYS_exit_group, status);
+}
 
 int64_t run_int(const run_t *run, size_t setting) { return run->options->settings[setting].i; }
 double run_float(const run_t *run, size_t setting) { return run->options->settings[setting].f; }
@@ -362,7 +368,7 @@ int window_run(const options_t *options) {
         print_interval(&window, &timing, PHASE_MEASURE, timing.end_ns);
     int status = print_result(&window, &timing, complete);
     if (!complete)
-        _exit(status); /* workers are still at it: not a moment to give memory back */
+        end_at_once(status); /* workers are still at it: not a moment to give memory back */
     for (int i = 0; i < window.threads; i++)
         pthread_join(window.seats[i].thread, NULL);
     free(window.seats);

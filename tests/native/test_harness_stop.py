@@ -56,9 +56,10 @@ def test_a_stop_in_the_warmup_measures_nothing(built: Mapping[str, Path], sent: 
     assert (result["status"], result["ops"], result["seconds"]) == ("stopped", 0, 0)
 
 
-def test_a_stop_while_a_large_table_is_made_is_answered(built: Mapping[str, Path]) -> None:
-    arguments = ["capability_check", "--set", "ids=4194304"]
-    result = stopped(built["release"], arguments, signal.SIGTERM, '"hello"')
+@pytest.mark.parametrize("variant", ["release", "asan", "tsan"])
+def test_a_stop_while_a_large_table_is_made_is_answered(built: Mapping[str, Path], variant: str) -> None:
+    arguments = ["capability_check", "--threads", "2", "--set", "ids=4194304"]
+    result = stopped(built[variant], arguments, signal.SIGTERM, '"hello"')
     assert (result["status"], result["ops"]) == ("stopped", 0)
 
 
@@ -70,5 +71,6 @@ def test_the_thread_sanitizer_variant_runs_without_address_randomisation(built: 
         assert '"hello"' in process.stdout.readline()
         personality = int(Path(f"/proc/{process.pid}/personality").read_text(), 16)
         process.terminate()
+        process.communicate(timeout=PATIENCE_S)
     assert personality & 0x0040000
     assert process.returncode == 0
