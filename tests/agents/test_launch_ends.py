@@ -226,6 +226,29 @@ def test_a_full_disk_ends_the_launch_and_the_journal_says_so(host: Host) -> None
     assert not Path(f"/proc/{entries[0].data['pid']}").exists()
 
 
+def test_last_words_are_given_the_room_that_was_kept_for_them(host: Host) -> None:
+    full = (
+        f"import sys; sys.path.insert(0, {str(host.archive)!r})\n"
+        "import agents.main, errno, os\n"
+        "write = os.write\n"
+        "def full(fd, data):\n"
+        "    path = os.readlink('/proc/self/fd/%d' % fd)\n"
+        "    kept = os.path.dirname(path) + '/reserve'\n"
+        "    if path.endswith('.ndjson') and os.path.getsize(path) and os.path.exists(kept):\n"
+        "        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
+        "    return write(fd, data)\n"
+        "os.write = full\n"
+        "sys.exit(agents.main.main(sys.argv[2:]))"
+    )
+    order = host.order("sh", "-c", "echo one; sleep 600")
+    host.python = (sys.executable, "-I", "-c", full)
+    assert host.start(order)["started"]
+    entries = host.finish(order)
+    assert [e.kind for e in entries] == ["started", "ended"]
+    assert end(entries)["reason"] == "disk"
+    assert "No space left on device" in end(entries)["message"]
+
+
 def test_a_failure_of_the_agent_itself_is_told_and_leaves_nothing(host: Host) -> None:
     broken = (
         f"import sys; sys.path.insert(0, {str(host.archive)!r})\n"
