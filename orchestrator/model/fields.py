@@ -156,12 +156,16 @@ def _workload(value: Any, info: ValidationInfo) -> str:
     return value
 
 
+_DEFERRED = {"type": "string", "pattern": r"\{\{.*\}\}"}
+
+
 def _schema(pattern: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+    return WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": pattern}, _DEFERRED], "examples": [example]}
+    )
 
 
 _ONE_KEY = {"type": "object", "minProperties": 1, "maxProperties": 1}
-_DEFERRED = {"type": "string", "pattern": r"\{\{.*\}\}"}
 
 Name = Annotated[str, PlainValidator(_name), _schema(NAME_PATTERN, "scaling")]
 #: seconds

@@ -2,8 +2,12 @@
 
 With 6 launches and more: bootstrap percentiles of the median, 2,000 resamples, seeded. With fewer, no
 interval for a median exists that holds for every distribution (all five launches lie on one side of it
-in 1 of 16 cases), so Student's t interval is taken, which assumes that launches scatter normally; it is wide
-with 2 or 3. The bootstrap itself promises a little too much below about ten launches: it covers 90 to 94%.
+in 1 of 16 cases), so the half-width of Student's t interval is taken, which assumes that launches scatter
+normally; it is wide with 2 or 3.
+
+It promises a little too much. Measured, 4,000 samples each of normal and of exponential values, how often the
+interval holds the true median: t with 2 to 5 launches 93 to 95% (normal), 93% (exponential); bootstrap 87% with 7
+launches, 92 to 95% with 6, 8, 9, 10, 12, 15 and 20, alike for both.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from orchestrator.model import fields
 from orchestrator.model.fields import Strict, wrong
+from orchestrator.model.names import WORKLOADS
 
 
 class Bundle(Strict):
@@ -120,6 +121,10 @@ class Playbook(Strict):
 
 
 def variants_of(job: Job) -> list[str]:
+    """None where its workload needs no native program."""
+    workload = WORKLOADS.get(job.workload)
+    if workload is not None and not workload.NEEDS_PROGRAM:
+        return []
     return list(job.matrix.get("variant", [job.variant]))
 
 
@@ -134,6 +139,7 @@ def playbook_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {k: v for k, v in defaults.items() if k not in ("name", "needs")},
     }
+    job["properties"]["launches"]["anyOf"].append({"type": "integer", "minimum": 1})
     # what a job lacks may stand in `defaults`
     job["required"] = ["name"]
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
