@@ -128,26 +128,13 @@ def execute(request: Request, observer: RunObserver, interrupted: Callable[[], b
     with _log_to(folder):
         _describe(folder, plan, playbook, inventory, found, built, request)
         observer.planned(plan)
-        over = _drive(folder, plan, inventory.hosts, found, built, request, observer, interrupted)
-        folder.note("run_ended", {"interrupted": over})
-        return Ran(folder, _compute(folder, plan))
-
-
-def _drive(
-    folder: RunFolder,
-    plan: Plan,
-    addresses: Mapping[str, Address],
-    found: Survey,
-    built: Built,
-    request: Request,
-    observer: RunObserver,
-    interrupted: Callable[[], bool],
-) -> bool:
-    """Everything that touches the hosts. True where it was interrupted."""
-    with DriverSeats(plan.hosts, folder.path / "logs") as seats:
-        # shipped while Ray starts
-        units = prepare(folder, plan, addresses, found, built, request)
-        return Watch(folder, plan, units, seats, observer, interrupted, statuses).run()
+        with DriverSeats(plan.hosts, folder.path / "logs") as seats:
+            # shipped while Ray starts, computed while it ends
+            units = prepare(folder, plan, inventory.hosts, found, built, request)
+            over = Watch(folder, plan, units, seats, observer, interrupted, statuses).run()
+            seats.let_go()
+            folder.note("run_ended", {"interrupted": over})
+            return Ran(folder, _compute(folder, plan))
 
 
 def _compute(folder: RunFolder, plan: Plan) -> Rebuilt:

@@ -54,6 +54,12 @@ class DriverSeats:
     def __exit__(self, *_: object) -> None:
         self._leave()
 
+    def let_go(self) -> None:
+        """No more units: Ray ends by itself while the caller does something else."""
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
+
     def submit(self, unit: Unit) -> None:
         if self._pipe is None:
             self._start()
