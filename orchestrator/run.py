@@ -162,7 +162,7 @@ def _describe(
     """What the run was asked and what it found, beside the plan."""
     import yaml
 
-    resolved = playbook.model_dump(mode="json", exclude_defaults=True)
+    resolved = playbook.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     folder.write("playbook.yml", yaml.safe_dump(resolved, sort_keys=False))
     hosts = {h: _shown(inventory.hosts[h]) for h in plan.hosts}
     folder.write("inventory.yml", yaml.safe_dump({"hosts": hosts}, sort_keys=False))

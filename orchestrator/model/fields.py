@@ -6,7 +6,15 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from orchestrator.model import units
@@ -159,6 +167,10 @@ def _workload(value: Any, info: ValidationInfo) -> str:
 _DEFERRED = {"type": "string", "pattern": r"\{\{.*\}\}"}
 
 
+def _decimal(value: float) -> str:
+    return f"{value:.9f}".rstrip("0").rstrip(".")
+
+
 def _schema(pattern: str, example: str) -> WithJsonSchema:
     return WithJsonSchema(
         {"anyOf": [{"type": "string", "pattern": pattern}, _DEFERRED], "examples": [example]}
@@ -170,12 +182,25 @@ _ONE_KEY = {"type": "object", "minProperties": 1, "maxProperties": 1}
 Name = Annotated[str, PlainValidator(_name), _schema(NAME_PATTERN, "scaling")]
 #: seconds
 Duration = Annotated[
-    float, BeforeValidator(_with_hint(units.duration)), _schema(units.DURATION_PATTERN, "5s")
+    float,
+    BeforeValidator(_with_hint(units.duration)),
+    PlainSerializer(lambda seconds: f"{_decimal(seconds)}s"),
+    _schema(units.DURATION_PATTERN, "5s"),
 ]
 #: bytes
-Size = Annotated[int, BeforeValidator(_with_hint(units.size)), _schema(units.SIZE_PATTERN, "2GiB")]
+Size = Annotated[
+    int,
+    BeforeValidator(_with_hint(units.size)),
+    PlainSerializer(lambda size: f"{size}B"),
+    _schema(units.SIZE_PATTERN, "2GiB"),
+]
 #: 0.02 for 2%
-Share = Annotated[float, BeforeValidator(_with_hint(units.percentage)), _schema(units.PERCENT_PATTERN, "2%")]
+Share = Annotated[
+    float,
+    BeforeValidator(_with_hint(units.percentage)),
+    PlainSerializer(lambda share: f"{_decimal(share * 100)}%"),
+    _schema(units.PERCENT_PATTERN, "2%"),
+]
 Where = Annotated[str, PlainValidator(_where), WithJsonSchema({"type": "string"})]
 Threads = Annotated[
     int | str,
@@ -187,7 +212,15 @@ Memory = Annotated[str, PlainValidator(_deferred(memory)), WithJsonSchema({"type
 Variant = Annotated[str, PlainValidator(variant), WithJsonSchema({"enum": list(VARIANTS)})]
 Export = Annotated[str, PlainValidator(one_of("export", EXPORTS)), WithJsonSchema({"enum": list(EXPORTS)})]
 Workload = Annotated[str, PlainValidator(_workload), WithJsonSchema({"type": "string"})]
-Stop = Annotated[StopSpec, PlainValidator(_stop), WithJsonSchema(_ONE_KEY)]
+Stop = Annotated[
+    StopSpec,
+    PlainValidator(_stop),
+    PlainSerializer(lambda spec: {spec.name: spec.argument}),
+    WithJsonSchema(_ONE_KEY),
+]
 Judge = Annotated[
-    JudgeSpec, PlainValidator(_judge), WithJsonSchema({"anyOf": [_ONE_KEY, {"type": "string"}]})
+    JudgeSpec,
+    PlainValidator(_judge),
+    PlainSerializer(lambda spec: {spec.name: spec.parameters}),
+    WithJsonSchema({"anyOf": [_ONE_KEY, {"type": "string"}]}),
 ]
