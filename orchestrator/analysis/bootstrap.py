@@ -2,6 +2,11 @@
 
 The launch is the unit: iterations within one share its memory layout and its placement, and would
 promise a certainty that is not there.
+
+What the 99% is worth, measured on 1,000 normal samples (sd 2%) each: the interval holds the true median in 75% with
+3 launches, 88% with 4, 93% with 5, 97 to 98% with 6 to 20. Of pairs that are the same, the ratio's interval leaves
+out 1 in 10% with 3 launches, 4% with 4, 2% with 5 and 6, under 1% from 8; beyond the least effect of 1.5%, in 1% and
+less. So with fewer than `ENOUGH_LAUNCHES` whoever shows an interval says from how few it is.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ RESAMPLES = 4000
 CONFIDENCE = 0.99
 #: Fewer launches than this say nothing about their own spread.
 MIN_LAUNCHES = 3
+ENOUGH_LAUNCHES = 6
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,11 @@ class Interval:
         if self.low is None or self.high is None or self.middle == 0:
             return None
         return (self.high - self.low) / 2 / abs(self.middle)
+
+    @property
+    def caution(self) -> str:
+        """What to say beside an interval that promises too much; empty where it does not."""
+        return f", from only {self.launches} launches" if self.launches < ENOUGH_LAUNCHES else ""
 
 
 def median(values: Sequence[float], seed: int, *subject: str) -> Interval:

@@ -133,7 +133,7 @@ def _told(found: Interval, asked: dict[str, Any], higher: bool) -> tuple[Verdict
     if found.low is None or found.high is None:
         few = f"no interval from {found.launches} launch(es), {MIN_LAUNCHES} are needed"
         return Verdict.UNKNOWN, f"ratio {found.middle:.3g}, {few}"
-    spread = f"ratio {found.middle:.3g} ({found.low:.3g} to {found.high:.3g})"
+    spread = f"ratio {found.middle:.3g} ({found.low:.3g} to {found.high:.3g}{found.caution})"
     least: float | None = asked["min_ratio"]
     verdict = Verdict.HOLDS
     if least is not None and found.low < least:

@@ -112,7 +112,7 @@ def _judged(
         verdict = Verdict.UNKNOWN
         spread = f"no interval from {speedup.launches} launch(es), {MIN_LAUNCHES} are needed"
     else:
-        spread = f"{speedup.low:.3g} to {speedup.high:.3g}"
+        spread = f"{speedup.low:.3g} to {speedup.high:.3g}{speedup.caution}"
         if bound is not None and speedup.low < bound:
             verdict = Verdict.VIOLATED if speedup.high < bound else Verdict.UNKNOWN
     text = (

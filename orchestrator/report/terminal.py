@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.analysis.bootstrap import ENOUGH_LAUNCHES
 from orchestrator.model.finding import Verdict
 from orchestrator.model.outcome import Outcome, Status
 from orchestrator.report.again import rerun_command
@@ -138,6 +139,8 @@ def _figures(rebuilt: Rebuilt, console: Console) -> None:
         mark = ", emulated or shared host: enters no baseline" if one.marked else ""
         _title(console, f"{one.job} on {one.host}, {one.metric}, median over launches{mark}")
         console.print(_figure_table(one, console))
+        if any(r.point.middle and r.point.middle.launches < ENOUGH_LAUNCHES for r in one.rows):
+            _say(console, f"with fewer than {ENOUGH_LAUNCHES} launches ± promises too much")
     if left:
         _say(
             console,

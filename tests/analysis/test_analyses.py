@@ -286,6 +286,15 @@ def test_compare_says_better_worse_or_no_difference_shown(tmp_path: Path) -> Non
     assert all(f.verdict is Verdict.HOLDS for f in found)
 
 
+@pytest.mark.parametrize(("count", "said"), [(5, True), (6, False)])
+def test_an_interval_from_few_launches_says_so(tmp_path: Path, count: int, said: bool) -> None:
+    rates: Rates = {
+        (b, 1): [r * (1 + 0.001 * n) for n in range(count)] for b, r in (("old", 1e6), ("new", 2e6))
+    }
+    found = by(run(tmp_path, rates, COMPARE), "compare")[0]
+    assert ("from only 5 launches" in found.summary) == said
+
+
 def test_for_a_time_less_is_better(tmp_path: Path) -> None:
     spec = rf.judge("compare", metric="ns_per_op", axis="bench", base="old")
     rates: Rates = {("old", 1): times(1e6), ("new", 1): times(2e6)}
