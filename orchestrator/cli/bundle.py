@@ -97,7 +97,7 @@ def _echo_bench(bench: Bench) -> None:
         bounds = (
             "|".join(s.choices)
             if s.choices
-            else f"{s.min:g} .. {s.max:g}"
+            else f"{s.min:.12g} .. {s.max:.12g}"
             if s.min is not None and s.max is not None
             else ""
         )
