@@ -139,7 +139,8 @@ def _figures(rebuilt: Rebuilt, console: Console) -> None:
         mark = ", emulated or shared host: enters no baseline" if one.marked else ""
         _title(console, f"{one.job} on {one.host}, {one.metric}, median over launches{mark}")
         console.print(_figure_table(one, console))
-        if any(r.point.middle and r.point.middle.launches < ENOUGH_LAUNCHES for r in one.rows):
+        middles = [r.point.middle for r in one.rows if r.point.middle]
+        if any(m.half_width is not None and m.launches < ENOUGH_LAUNCHES for m in middles):
             _say(console, f"with fewer than {ENOUGH_LAUNCHES} launches ± promises too much")
     if left:
         _say(

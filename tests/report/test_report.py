@@ -133,6 +133,7 @@ def test_the_scaling_table_has_median_interval_speedup_and_ratio_per_host(tmp_pa
     folder, rebuilt = mixed(tmp_path)
     text = show(folder, rebuilt)
     assert "scaling on h1, ops_per_second" in text
+    assert text.count("with fewer than 6 launches ± promises too much") == 2
     row = next(x.split() for x in text.splitlines() if x.split()[:2] == ["2", "capability_check"])
     assert row == ["2", "capability_check", "1", "G/s", "1.0%", "3", "2.00×", "1.00", "5.00×"]
     assert [f.host for f in figures(rebuilt, 8)[0] if f.job == "scaling"] == ["h1", "h2"]
