@@ -113,8 +113,8 @@ def _about_launch(verb: str, spool: Path, options: Dict[str, str]) -> int:
 def _start(spool: Path) -> int:
     raw = sys.stdin.buffer.read(_LONGEST_ORDER + 1)
     order = read_order(raw)
+    from agents.daemon import detach
     from agents.launch import Launch
-    from agents.supervisor import detach
 
     launch = Launch(spool, order.run, order.step, order.launch)
     try:

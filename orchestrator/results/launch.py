@@ -199,7 +199,7 @@ def _decide(
     if how == "stopped":
         return _decide_stopped(seen.ended, result)
     if how != "exited":
-        return Ending.LOST, f"its journal ends with an unknown reason {how!r}", seen.ended
+        return Ending.LOST, _with_message(f"the agent gave up ({how})", seen.ended), seen.ended
     number = _int(seen.ended.data.get("signal"))
     if number:
         return Ending.CRASHED, f"killed by {signal_name(number)}", seen.ended
