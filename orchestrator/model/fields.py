@@ -179,6 +179,12 @@ def _schema(pattern: str, example: str) -> WithJsonSchema:
 
 _ONE_KEY = {"type": "object", "minProperties": 1, "maxProperties": 1}
 
+
+def _written(argument: Any) -> Any:
+    """A stop's time is kept as a float of seconds; counts are whole numbers."""
+    return f"{_decimal(argument)}s" if isinstance(argument, float) else argument
+
+
 Name = Annotated[str, PlainValidator(_name), _schema(NAME_PATTERN, "scaling")]
 #: seconds
 Duration = Annotated[
@@ -215,7 +221,7 @@ Workload = Annotated[str, PlainValidator(_workload), WithJsonSchema({"type": "st
 Stop = Annotated[
     StopSpec,
     PlainValidator(_stop),
-    PlainSerializer(lambda spec: {spec.name: spec.argument}),
+    PlainSerializer(lambda spec: {spec.name: _written(spec.argument)}),
     WithJsonSchema(_ONE_KEY),
 ]
 Judge = Annotated[

@@ -6,9 +6,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from agents.workloads import TABLE as WORKLOADS
 from orchestrator.model import fields
 from orchestrator.model.fields import Strict, wrong
-from orchestrator.model.names import WORKLOADS
 
 
 class Bundle(Strict):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,14 @@ jobs: [{name: a, measure: {seconds: 3s}, with: {ids: 5}}]
     assert job.settings == {"bench": "capability_check", "ids": 5}
 
 
+def test_a_playbook_that_is_written_down_reads_as_the_same() -> None:
+    book = reading.read(CASES / "good.yml", None, NAMES, environ={})[0]
+    written = json.dumps(book.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+    again = reading.read(written, None, NAMES, environ={})[0]
+    assert again == book
+    assert [s.argument for s in again.jobs[1].stop] == [7200.0, 1]
+
+
 def test_what_depends_on_a_host_is_left_for_the_plan() -> None:
     book = book_of(
         "orch: 1\nname: x\njobs: [{name: a, workload: command, with: {argv: [x]}, threads: '{{ cpus }}'}]"
@@ -179,7 +188,5 @@ KEYS = st.sampled_from(
 def test_whatever_stands_in_a_playbook_it_is_read_or_refused(
     job: dict[str, Any], defaults: dict[str, Any]
 ) -> None:
-    import json
-
     text = json.dumps({"orch": 1, "name": "x", "jobs": [job], "defaults": defaults})
     assert said_of(text)
