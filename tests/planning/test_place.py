@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
-from pathlib import Path
 
+import made_up_hosts as hosts
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.wire import Cpu, Node
 from orchestrator.planning.place import Topology, place, topology
-
-_SPEC = importlib.util.spec_from_file_location("planning_hosts", Path(__file__).parent / "hosts.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-hosts = importlib.util.module_from_spec(_SPEC)
-sys.modules["planning_hosts"] = hosts
-_SPEC.loader.exec_module(hosts)
 
 
 def host(nodes: int, cores: int, siblings: int = 1, forbidden: frozenset[int] = frozenset()) -> Topology:

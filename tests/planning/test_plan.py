@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+import made_up_hosts as hosts
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,13 +21,6 @@ from orchestrator.model.plan import Launches, Plan
 from orchestrator.model.playbook import Playbook
 from orchestrator.planning import make_plan
 from orchestrator.stops import ARGUMENTS
-
-_SPEC = importlib.util.spec_from_file_location("planning_hosts", Path(__file__).parent / "hosts.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-hosts = importlib.util.module_from_spec(_SPEC)
-sys.modules["planning_hosts"] = hosts
-_SPEC.loader.exec_module(hosts)
 
 FLEET = "hosts: {small: {}, big: {labels: {rack: a}}, gone: {}}\ngroups: {numa: {hosts: [big, gone]}}\n"
 FACTS: dict[str, Facts] = {"small": hosts.facts(1, 2), "big": hosts.facts(2, 8, 2)}
@@ -244,3 +236,8 @@ def test_volatile_facts_and_the_order_of_answers_change_not_one_byte(
             for h in order
         }
         assert plan_of(BOOK, fleet, moved).to_json() == before
+
+
+def test_the_file_holds_every_field_of_every_step(fleet: Path) -> None:
+    plan = plan_of(BOOK, fleet)
+    assert json.loads(plan.to_json())["steps"] == [dataclasses.asdict(s) for s in plan.steps]
