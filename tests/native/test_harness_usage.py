@@ -43,6 +43,15 @@ CASES = [
     (["run", "capability_check", "--set", "ids=x"], "setting ids: 'x' is not an integer"),
     (["run", "capability_check", "--set", "ids=0"], "setting ids: 0 is outside 1 .. "),
     (["run", "capability_check", "--set", "denied=2"], "setting denied: 2 is outside 0 .. 1"),
+    (["run", "capability_churn", "--threads", "1024"], "capability_churn: at most 1023 threads"),
+    (
+        ["run", "capability_churn"]
+        + [
+            f"--set={op}=0"
+            for op in ("check", "create", "grant", "attenuate", "delegate", "revoke", "delete")
+        ],
+        "capability_churn: every weight of the mix is 0",
+    ),
 ]
 
 
@@ -101,4 +110,18 @@ def test_threads_that_cannot_be_had_are_an_error_record_and_status_1(built: Mapp
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "of 1000 could not be started" in done.stderr
+    assert '"status":"error"' in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("kilobytes", [20_000, 120_000, 300_000])
+@pytest.mark.parametrize("bench", ["capability_check", "baseline_check"])
+def test_exhausted_memory_is_an_error_record_and_status_1(
+    built: Mapping[str, Path], bench: str, kilobytes: int
+) -> None:
+    run = f'exec "{built["release"]}" run {bench} --set ids=16777216 --seconds 0.1'
+    script = f"ulimit -v {kilobytes}; {run}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "memory" in done.stderr
     assert '"status":"error"' in done.stdout.splitlines()[-1]
