@@ -33,7 +33,7 @@ uint64_t tree_next(const capability_table_t *table, uint64_t root, uint64_t at) 
         return child;
     }
     while (at != root) {
-        /* edge SIBLING:A — the next node's words; :R is in sweep */
+        /* edge SIBLING:A — the next node's words; :R is in unlink_node */
         uint32_t next = atomic_load_acquire_u32(&table->slots[at].next);
         if (next != 0) {
             return next;
@@ -46,7 +46,7 @@ uint64_t tree_next(const capability_table_t *table, uint64_t root, uint64_t at) 
 
 bool tree_push(capability_table_t *table, uint64_t parent, uint64_t child) {
     cap_slot_t *above = &table->slots[parent];
-    /* edge CHILD:A — that the parent is closed, and why; :RA is in capability_revoke */
+    /* edge CHILD:A — that the parent is closed, and why; :RA is in revoke_inside */
     uint64_t children = atomic_load_acquire_u64(&above->children);
     do {
         if ((children & CHILDREN_CLOSED) != 0) {
@@ -55,7 +55,7 @@ bool tree_push(capability_table_t *table, uint64_t parent, uint64_t child) {
         /* relaxed: the compare-and-swap publishes it */
         atomic_store_relaxed_u32(&table->slots[child].next, (uint32_t)children);
         /* edge TREE:S — the child, before its parent's rights are read again; :S is in capability_attenuate */
-        /* edge CHILD:RA — the child's words; :A is in tree_all_ended */
+        /* edge CHILD:RA — the child's words; :A is in is_ended */
     } while (!atomic_cas_seq_cst_u64(&above->children, &children, child));
     return true;
 }
@@ -92,7 +92,7 @@ bool tree_all_ended(const capability_table_t *table, uint64_t first) {
         if (!is_ended(table, at)) {
             return false;
         }
-        /* edge SIBLING:A — the next node's words; :R is in sweep */
+        /* edge SIBLING:A — the next node's words; :R is in unlink_node */
         at = atomic_load_acquire_u32(&table->slots[at].next);
     }
     return true;
@@ -112,7 +112,7 @@ static reclaim_node_t *claim_list(capability_table_t *table, uint64_t first, rec
             plain_store_ptr(&slot->limbo.next, pending);
             pending = &slot->limbo;
         }
-        /* edge SIBLING:A — the next node's words; :R is in sweep */
+        /* edge SIBLING:A — the next node's words; :R is in unlink_node */
         at = atomic_load_acquire_u32(&slot->next);
     }
     return pending;
@@ -149,7 +149,7 @@ static bool unlink_node(capability_table_t *table, uint64_t parent, uint64_t pre
     if ((children & INDEX_MASK) != at) {
         return false;
     }
-    /* edge CHILD:RA — the rest of the list; :A is in tree_all_ended */
+    /* edge CHILD:RA — the rest of the list; :A is in is_ended */
     return atomic_cas_acq_rel_u64(&above->children, &children, (children & CHILDREN_CLOSED) | next);
 }
 
