@@ -29,6 +29,7 @@ from orchestrator.engine.survey import Survey, survey
 from orchestrator.engine.unit import Unit
 from orchestrator.engine.watch import Observer, Watch
 from orchestrator.errors import BuildError, LinkError, OrchError, RemoteFailed, SetupError
+from orchestrator.model.inventory import written
 from orchestrator.model.reading import read
 from orchestrator.planning.plan import make_plan
 from orchestrator.planning.select import candidates
@@ -164,7 +165,7 @@ def _describe(
 
     resolved = playbook.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     folder.write("playbook.yml", yaml.safe_dump(resolved, sort_keys=False))
-    hosts = {h: _shown(inventory.hosts[h]) for h in plan.hosts}
+    hosts = {h: written(inventory.hosts[h]) for h in plan.hosts}
     folder.write("inventory.yml", yaml.safe_dump({"hosts": hosts}, sort_keys=False))
     for host in plan.hosts:
         if host in found.facts:
@@ -186,16 +187,6 @@ def _describe(
             "git_dirty": dirty,
         },
     )
-
-
-def _shown(address: Address) -> dict[str, Any]:
-    """Paths of keys are no secrets; there is nothing else to hide in an address."""
-    value = {
-        k: v
-        for k, v in asdict(replace(address, labels=dict(address.labels))).items()
-        if v not in (None, "", {})
-    }
-    return {k: str(v) if isinstance(v, Path) else v for k, v in value.items() if k != "name"}
 
 
 def _git(source: Path | None) -> tuple[str, bool]:

@@ -88,7 +88,7 @@ def workload(
     seconds: Annotated[str, typer.Option(help="Length of the measured window, e.g. 5s.")] = "5s",
     warmup: Annotated[str, typer.Option(help="Before it, not measured.")] = "1s",
     launches: Annotated[int, typer.Option(min=1, help="How often it is launched.")] = 1,
-    seed: Annotated[int | None, typer.Option(help="Everything random derives from it.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the first launch; each further one adds 1.")] = None,
     variant: Annotated[str, typer.Option(help="release | asan | tsan")] = "release",
     sets: Sets = None,
     runs: Runs = Path("runs"),
@@ -124,7 +124,8 @@ def workload(
         "jobs": [job],
     }
     if seed is not None:
-        book["seed"] = seed
+        # as it is, not as something to derive from: it repeats the launch that had it
+        book["seed"] = job["seed"] = seed
     _go(
         Request(
             playbook=json.dumps(book, indent=1),

@@ -336,3 +336,33 @@ class _Builder:
     def _path(self, text: str | None) -> Path | None:
         """Relative to the inventory's folder; ``~`` is the user's home."""
         return None if text is None else self.folder / Path(text).expanduser()
+
+
+def written(address: Address) -> dict[str, Any]:
+    """The settings of a host as an inventory writes them: what reads back as the same address. An address
+    holds nothing secret, but the path of a key."""
+    ssh = {
+        "host": address.host or None,
+        "port": address.port,
+        "user": address.user,
+        "key": _absolute(address.key),
+        "agent": None if address.agent else False,
+        "config": _absolute(address.config),
+        "known_hosts": _absolute(address.known_hosts),
+        "jump": address.jump,
+        "timeout": f"{address.connect_timeout_s:g}s",
+    }
+    settings = {
+        "local": address.local or None,
+        "ssh": None if address.local else {k: v for k, v in ssh.items() if v is not None},
+        "python": address.python,
+        "spool": address.spool,
+        "labels": dict(address.labels) or None,
+        "emulated": address.emulated or None,
+        "lab": address.lab,
+    }
+    return {k: v for k, v in settings.items() if v is not None}
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.absolute())

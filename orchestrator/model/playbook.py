@@ -92,6 +92,8 @@ class Job(Strict):
     threads: fields.Threads = 1
     mem: fields.Memory | None = None
     limits: LimitSpec = LimitSpec()
+    #: of the first launch, as it is: to repeat one that failed. None: derived from the playbook's
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
 
     @property
     def soak_s(self) -> float | None:

@@ -121,7 +121,7 @@ class _Planner:
             warmup_s=job.measure.warmup,
             seconds=seconds,
             interval_s=min(job.measure.interval, seconds) if seconds else job.measure.interval,
-            seed=seed_of(self._seed, id_),
+            seed=seed_of(self._seed, id_) if job.seed is None else job.seed,
             launches=launches,
             skip="" if lost else cell.wrong or seating.skip,
             lost=lost,

@@ -16,9 +16,10 @@ def rerun_command(folder: RunFolder, step: StepPlan, launch: Launch | None = Non
     name = step.bench or step.workload
     seed = step.seed if launch is None or launch.seed is None else launch.seed
     words = ["orch", "run", "workload", name, "--threads", str(step.threads), "--placement", step.placement]
-    if step.mem not in ("", "local"):
+    if step.mem not in ("", "local") and step.placement != "remote":
         words += ["--mem", step.mem]
-    words += ["--seconds", f"{step.seconds:g}s", "--warmup", f"{step.warmup_s:g}s"]
+    if step.seconds:
+        words += ["--seconds", f"{step.seconds:g}s", "--warmup", f"{step.warmup_s:g}s"]
     if step.variant not in ("", "release"):
         words += ["--variant", step.variant]
     words += ["--seed", str(seed)]
