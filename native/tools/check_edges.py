@@ -35,12 +35,19 @@ RAW = re.compile(
     r"|\batomic_(?:init|load|store|exchange|compare_exchange_(?:strong|weak)|fetch_(?:add|sub|or|and|xor))\s*\("
     r"|\b(?:memory_order|atomic_flag|atomic_bool|atomic_int|atomic_uint|atomic_long|atomic_uintptr_t)\w*\b"
 )
-EDGE = re.compile(r"/\*\s*edge\s+([A-Z][A-Z0-9_]*):(RA|R|A|S)\s+—\s+(\S.*?);\s*:(RA|R|A|S)\s+is in\s+(\w+)\s*\*/", re.S)
-RELAXED = re.compile(r"/\*\s*relaxed:\s*\S.*?\*/", re.S)
-FUNCTION = re.compile(r"^[A-Za-z_][\w\s*]*?\**\b(\w+)\s*\([^;{}]*\)\s*\{", re.M)
-COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.S)
+EDGE = re.compile(
+    r"/\*\s*edge\s+([A-Z][A-Z0-9_]*):(RA|R|A|S)\s+—\s+(\S.*?);\s*:(RA|R|A|S)\s+is in\s+(\w+)\s*\*/", re.DOTALL
+)
+RELAXED = re.compile(r"/\*\s*relaxed:\s*\S.*?\*/", re.DOTALL)
+FUNCTION = re.compile(r"^[A-Za-z_][\w\s*]*?\**\b(\w+)\s*\([^;{}]*\)\s*\{", re.MULTILINE)
+COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"", re.DOTALL)
 MEETS = {"R": {"A", "RA"}, "A": {"R", "RA"}, "RA": {"R", "A", "RA"}, "S": {"S"}}
-PAIRS = {("load", "acquire"): {"A"}, ("store", "release"): {"R"}, ("load", "seq_cst"): {"S"}, ("fence", "seq_cst"): {"S"}}
+PAIRS = {
+    ("load", "acquire"): {"A"},
+    ("store", "release"): {"R"},
+    ("load", "seq_cst"): {"S"},
+    ("fence", "seq_cst"): {"S"},
+}
 
 
 @dataclass
@@ -103,7 +110,9 @@ def read_file(path: Path, sources: Sources) -> None:
     spans = function_spans(code)
     sources.functions.update(name for _, name in spans)
     for found in RAW.finditer(code):
-        sources.findings.append(f"{path}:{line_of(code, found.start())}: raw {found.group().strip()}: use a door of atomics.h")
+        sources.findings.append(
+            f"{path}:{line_of(code, found.start())}: raw {found.group().strip()}: use a door of atomics.h"
+        )
     used_comments: set[str] = set()
     for found in DOOR.finditer(code):
         line = line_of(code, found.start())
@@ -114,10 +123,14 @@ def read_file(path: Path, sources: Sources) -> None:
         read_operation(path, line, function, (found.group(1), found.group(2)), comments, sources)
     for found in EDGE.finditer(text):
         if found.group() not in used_comments:
-            sources.findings.append(f"{path}:{line_of(text, found.start())}: edge {found.group(1)} stands at no operation")
-    for found in re.finditer(r"/\*\s*edge\b(?:(?!\*/).)*\*/", text, re.S):
+            sources.findings.append(
+                f"{path}:{line_of(text, found.start())}: edge {found.group(1)} stands at no operation"
+            )
+    for found in re.finditer(r"/\*\s*edge\b(?:(?!\*/).)*\*/", text, re.DOTALL):
         if not EDGE.fullmatch(found.group()):
-            sources.findings.append(f"{path}:{line_of(text, found.start())}: edge comment is not of the form edge NAME:END — what; :END is in FUNCTION")
+            sources.findings.append(
+                f"{path}:{line_of(text, found.start())}: edge comment is not of the form edge NAME:END — what; :END is in FUNCTION"
+            )
 
 
 def read_operation(
@@ -136,7 +149,9 @@ def read_operation(
         name, end, _, partner_end, partner = edge.groups()
         allowed = PAIRS.get(door)
         if allowed is not None and end not in allowed:
-            sources.findings.append(f"{path}:{line}: edge {name}:{end} on a {order} {kind}, which is no such end")
+            sources.findings.append(
+                f"{path}:{line}: edge {name}:{end} on a {order} {kind}, which is no such end"
+            )
         sources.ends.append(End(path, line, name, end, partner_end, partner, function))
 
 
