@@ -407,6 +407,7 @@ static bench_t bench = {
     .name = CHURN_BENCH,
     .summary = CHURN_SUMMARY,
     .unit_of_work = "one operation of the mix, with its oracles",
+    .contracts = "C1,C2,C3,C5",
     .settings = settings,
     .settings_count = sizeof settings / sizeof settings[0],
     .check = check_settings,

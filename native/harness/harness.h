@@ -65,6 +65,7 @@ typedef struct bench {
     const char *name; /* the file is bench_NAME.c */
     const char *summary;
     const char *unit_of_work; /* what one operation is */
+    const char *contracts;    /* whose violations it would report, comma separated; NULL: it checks none */
     const setting_t *settings;
     size_t settings_count;
     bool (*check)(const run_t *run, char *why, size_t size); /* NULL: every combination is good */

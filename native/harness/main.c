@@ -76,6 +76,18 @@ static void put_setting(const setting_t *s) {
     record_object_end();
 }
 
+static void put_contracts(const bench_t *bench) {
+    record_list("contracts");
+    for (const char *c = bench->contracts; c && *c;) {
+        char name[16];
+        size_t length = strcspn(c, ",");
+        snprintf(name, sizeof name, "%.*s", (int)length, c);
+        record_text(NULL, name);
+        c += length + (c[length] == ',');
+    }
+    record_list_end();
+}
+
 static void list_json(void) {
     record_open(NULL);
     record_int("protocol", HARNESS_PROTOCOL);
@@ -88,6 +100,7 @@ static void list_json(void) {
         record_text("name", b->name);
         record_text("summary", b->summary);
         record_text("unit_of_work", b->unit_of_work);
+        put_contracts(b);
         record_list("settings");
         for (size_t i = 0; i < b->settings_count; i++)
             put_setting(&b->settings[i]);
@@ -145,6 +158,7 @@ static void print_hello(const options_t *options) {
     record_text("variant", ORCH_VARIANT);
     record_text("compiler", COMPILER);
     put_features();
+    put_contracts(options->bench);
     record_text("bench", options->bench->name);
     record_int("threads", options->threads);
     record_list("cpus");

@@ -42,12 +42,12 @@ def _of_job(tables: Tables, plan: Plan, job: JobPlan) -> list[Finding]:
     if findings:
         return findings
     steps = [s for s in plan.steps if s.job == job.name and not s.skip]
-    seen = observed(tables, job)
-    if seen.launches and seen.trial == "operation":
-        text = f"no contract broken in {seen.told}: {worth(seen, _CONFIDENCE)}"
+    seen = observed(tables, job, checked=True)
+    if seen.launches:
+        text = f"{', '.join(seen.contracts)} held in {seen.told}: {worth(seen, _CONFIDENCE)}"
         return [Finding("contracts", job.name, Verdict.HOLDS, text)]
-    if job.workload == "command" or not steps:
-        return []
+    if job.workload == "command" or not steps or observed(tables, job).launches:
+        return []  # it measured, and checked nothing: nothing is claimed
     return [Finding("contracts", job.name, Verdict.UNKNOWN, "no launch gave a result: nothing was checked")]
 
 

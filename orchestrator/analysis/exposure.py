@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import pandas as pd
+
 from orchestrator.analysis.parameters import Parameter, Parameters, Shape, read
 from orchestrator.analysis.tables import Tables, data_of
 from orchestrator.model.finding import Finding, Verdict
@@ -32,6 +34,8 @@ class Observed:
     trials: float
     trial: str
     host_hours: float
+    #: the contracts that the program said it checks; without any, a clean launch is one that did not crash
+    contracts: tuple[str, ...] = ()
 
     @property
     def told(self) -> str:
@@ -39,13 +43,18 @@ class Observed:
         return f"{self.launches} launches{counted}, {self.host_hours:.3g} host-hours"
 
 
-def observed(tables: Tables, job: JobPlan) -> Observed:
-    """Launches that gave a result, those that were stopped among them; of a `command` those that ended."""
+def observed(tables: Tables, job: JobPlan, *, checked: bool = False) -> Observed:
+    """Launches that gave a result, those that were stopped among them; of a `command` those that ended.
+    ``checked``: only launches of a program that said which contracts it checks."""
     events = tables["events"]
     rows = events[(events["job"] == job.name) & (events["source"] == "agent")]
     results = rows[rows["kind"] == "result"].drop_duplicates(["step", "launch"], keep="last")
+    claims = _claims(rows)
+    named = sorted({c for claimed in claims.values() for c in claimed})
     launches, operations, seconds = 0, 0.0, 0.0
-    for text in results["data"]:
+    for step, launch, text in zip(results["step"], results["launch"], results["data"], strict=True):
+        if checked and not claims.get((step, launch)):
+            continue
         data = data_of(text)
         ops, length = data.get("ops"), data.get("seconds")
         if data.get("status") in ("ok", "stopped", "violated") and isinstance(ops, int | float):
@@ -53,10 +62,22 @@ def observed(tables: Tables, job: JobPlan) -> Observed:
             operations += ops
             seconds += length if isinstance(length, int | float) else 0.0
     if launches or job.workload != "command":
-        return Observed(launches, operations, "operation", seconds / 3600)
+        return Observed(launches, operations, "operation", seconds / 3600, tuple(named))
+    if checked:
+        return Observed(0, 0.0, "operation", 0.0)
     ends = [data_of(text) for text in rows[rows["kind"] == "ended"]["data"]]
     lengths = [e["seconds"] for e in ends if isinstance(e.get("seconds"), int | float)]
     return Observed(len(lengths), float(len(lengths)), "launch", sum(lengths) / 3600)
+
+
+def _claims(rows: pd.DataFrame) -> dict[tuple[str, int], list[str]]:
+    """(step, launch) → the contracts that its hello names."""
+    hellos = rows[rows["kind"] == "hello"]
+    found = {}
+    for step, launch, text in zip(hellos["step"], hellos["launch"], hellos["data"], strict=True):
+        named = data_of(text).get("contracts")
+        found[str(step), int(launch)] = [str(c) for c in named] if isinstance(named, list) else []
+    return found
 
 
 def upper_bound(trials: float, confidence: float) -> float:
@@ -66,7 +87,7 @@ def upper_bound(trials: float, confidence: float) -> float:
 
 def worth(seen: Observed, confidence: float) -> str:
     return (
-        f"at {confidence:.4g} confidence fewer than {upper_bound(seen.trials, confidence):.3g} per {seen.trial} "
+        f"at {confidence * 100:.4g}% confidence fewer than {upper_bound(seen.trials, confidence):.3g} per {seen.trial} "
         f"and {upper_bound(seen.host_hours, confidence):.3g} per host-hour"
     )
 
@@ -91,7 +112,10 @@ def _of_job(tables: Tables, plan_: JobPlan, confidence: float, limit: float | No
         text = f"not clean: {len(bad)} launches failed in {seen.told}: {rate:.3g} per host-hour"
         return Finding("exposure", job, Verdict.VIOLATED, text, rate, limit, "1/h")
     bound = upper_bound(seen.host_hours, confidence)
-    text = f"none found in {seen.told}: {worth(seen, confidence)}"
+    sought = f"no violation of {', '.join(seen.contracts)} and no crash" if seen.contracts else "no crash"
+    text = f"{sought} in {seen.told}: {worth(seen, confidence)}"
+    if not seen.contracts:
+        text += "; the program named no contract that it checks"
     verdict = Verdict.HOLDS
     if limit is not None and bound > limit:
         verdict = Verdict.UNKNOWN

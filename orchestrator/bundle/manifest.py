@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Bench:
     summary: str = ""
     unit_of_work: str = ""
     settings: list[Setting] | None = None
+    #: whose violations it would report; empty: it only measures
+    contracts: list[str] = field(default_factory=list)
 
     def setting(self, name: str) -> Setting | None:
         return next((s for s in self.settings or [] if s.name == name), None)

@@ -168,6 +168,15 @@ def test_a_clean_result_is_never_told_without_its_bound(tmp_path: Path) -> None:
     assert f"fewer than {bound:.3g} per operation" in found.summary
 
 
+def test_a_bench_that_checks_no_contract_claims_none(tmp_path: Path) -> None:
+    rates: Rates = {("measure", 1): times(1e6)}
+    rebuilt = run(tmp_path, rates, rf.judge("exposure", confidence="95%"))
+    assert by(rebuilt, "contracts") == []
+    (exposure,) = by(rebuilt, "exposure")
+    assert exposure.summary.startswith("no crash in 5 launches")
+    assert "named no contract" in exposure.summary
+
+
 def bad_run(tmp_path: Path, records: list[dict[str, Any]], end: dict[str, Any]) -> Rebuilt:
     step = rf.step("j")
     builder = rf.Builder.make(tmp_path, rf.plan([step]))
@@ -339,7 +348,7 @@ def test_exposure_gives_the_rate_that_a_clean_run_excludes(tmp_path: Path) -> No
     found = by(run(tmp_path, rates, rf.judge("exposure", confidence="95%")), "exposure")[0]
     assert found.verdict is Verdict.HOLDS
     assert found.value == pytest.approx(-math.log(0.05) / (5 / 3600))
-    assert found.summary.startswith("none found in 5 launches")
+    assert found.summary.startswith("no violation of C1, C5 and no crash in 5 launches")
 
 
 def test_exposure_says_how_many_more_hours_are_needed(tmp_path: Path) -> None:

@@ -26,9 +26,15 @@ def test_every_bench_is_a_file_of_its_name(listing: dict[str, Any]) -> None:
 
 def test_every_bench_says_what_it_does(listing: dict[str, Any]) -> None:
     for bench in listing["benches"]:
-        assert set(bench) == {"name", "summary", "unit_of_work", "settings"}
+        assert set(bench) == {"name", "summary", "unit_of_work", "contracts", "settings"}
         assert bench["summary"]
         assert bench["unit_of_work"]
+
+
+def test_only_a_bench_with_oracles_claims_to_check_contracts(listing: dict[str, Any]) -> None:
+    claimed = {b["name"]: b["contracts"] for b in listing["benches"]}
+    assert claimed["capability_churn"]
+    assert claimed["capability_check"] == claimed["harness_floor"] == []
 
 
 def test_every_setting_is_declared_whole(listing: dict[str, Any]) -> None:

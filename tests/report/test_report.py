@@ -89,7 +89,7 @@ def test_the_verdict_comes_first_and_names_what_broke_where(tmp_path: Path) -> N
 def test_a_clean_run_says_what_it_is_worth(tmp_path: Path) -> None:
     word, text = verdict_line(clean_run(tmp_path)[1])
     assert word == "HOLDS"
-    assert text.startswith("1 of 1 planned cells ran; no contract broken in 3 launches")
+    assert text.startswith("1 of 1 planned cells ran; C1, C5 held in 3 launches")
     assert "per operation" in text
 
 
