@@ -34,6 +34,8 @@ _MOST_DUTY = 0.02
 _UNKILLABLE_S = 5.0
 
 _READ_BYTES = 1 << 18
+#: Lines that are no records, per stream, that the journal keeps: the whole of any report, and no flood.
+_KEPT_LINES = 2000
 #: So that a workload that prints while it measures does not wait for us. The most that is allowed
 #: without privilege.
 _PIPE_BYTES = 1 << 20
@@ -91,6 +93,8 @@ class Supervisor:
         self.reason: Optional[str] = None
         self.message = ""
         self.records = self.garbage = self.truncated = 0
+        #: stream → lines that are no records
+        self.other_lines: Dict[str, int] = {}
         self.read_bytes = 0
         #: it printed more than its limit: nothing more is kept
         self.flooded = False
@@ -295,7 +299,13 @@ class Supervisor:
                 self.garbage += 1
             elif line.truncated and (self.expects_records or self.records):
                 self.truncated += 1
-        self.journal.add("output", {"stream": stream, "text": line.text})
+        count = self.other_lines[stream] = self.other_lines.get(stream, 0) + 1
+        if count <= _KEPT_LINES:
+            self.journal.add("output", {"stream": stream, "text": line.text})
+        elif count == _KEPT_LINES + 1:
+            self._note(
+                "more than %d lines on %s that are no records; the rest is not kept" % (_KEPT_LINES, stream)
+            )
 
     def _is_flood(self) -> bool:
         """What it printed is too much, or what that makes of the journal: a short line takes some 130

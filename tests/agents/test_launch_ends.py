@@ -142,6 +142,16 @@ def test_a_flood_of_lines_is_ended(host: Host) -> None:
     assert (host.launch_folder(order) / "journal.ndjson").stat().st_size < 102_000
 
 
+def test_of_many_lines_the_first_are_kept_and_the_report_on_stderr_too(host: Host) -> None:
+    script = "i=0; while [ $i -lt 5000 ]; do echo $i; i=$((i+1)); done; echo report >&2"
+    entries = host.run(host.order("sh", "-c", script))
+    kept = data_of(entries, "output")
+    assert [d["text"] for d in kept if d["stream"] == "stdout"] == [str(i) for i in range(2000)]
+    assert [d["text"] for d in kept if d["stream"] == "stderr"] == ["report"]
+    assert "more than 2000 lines on stdout" in data_of(entries, "note")[0]["text"]
+    assert end(entries)["reason"] == "exited"
+
+
 def test_a_flood_after_the_time_limit_is_not_kept_either(host: Host) -> None:
     code = (
         HELLO
