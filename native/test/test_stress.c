@@ -3,8 +3,10 @@
 //     test_stress [seconds [threads [seed [lockfree|baseline]]]]
 //
 // Each also from the environment: ORCH_STRESS_SECONDS (default 3), _THREADS (4), _SEED (the time), _TABLE (both, the
-// baseline for a fifth of the time). Exit status 0, or 1 with the violation; a run that makes no progress for 60 s is one, too.
+// baseline for a fifth of the time). Exit status 0, or 1 with the violation. A round, milliseconds long, that has not ended
+// after _STALL seconds (60) is one of C4.
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -31,6 +33,7 @@ static worker_t workers[THREADS_MAX];
 static unsigned threads;
 static pthread_barrier_t barrier;
 static _Atomic(bool) over;
+static unsigned stall;
 
 static uint64_t draw(worker_t *w, uint64_t below) {
     w->random ^= w->random << 13;
@@ -410,7 +413,7 @@ static void run(const capability_ops_t *of, double seconds) {
     uint64_t end = now_ns() + (uint64_t)(seconds * 1e9);
     unsigned rounds = 0;
     do {
-        alarm(60); // SIGALRM ends a run that hangs
+        alarm(stall);
         pthread_barrier_wait(&barrier);
         pthread_barrier_wait(&barrier);
         settle_round(self);
@@ -435,6 +438,13 @@ static void run(const capability_ops_t *of, double seconds) {
            (unsigned long long)stress_seed);
 }
 
+static void stalled(int signal_number) {
+    (void)signal_number;
+    static const char text[] = "violation C4: a round does not end\n";
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(1);
+}
+
 static const char *setting(int count, char **arguments, int at, const char *name, const char *standard) {
     const char *value = at < count ? arguments[at] : getenv(name);
     return value != NULL ? value : standard;
@@ -444,6 +454,8 @@ int main(int count, char **arguments) {
     double seconds = strtod(setting(count, arguments, 1, "ORCH_STRESS_SECONDS", "3"), NULL);
     threads = (unsigned)strtoul(setting(count, arguments, 2, "ORCH_STRESS_THREADS", "4"), NULL, 10);
     stress_seed = strtoull(setting(count, arguments, 3, "ORCH_STRESS_SEED", "0"), NULL, 10);
+    stall = (unsigned)strtoul(setting(count, arguments, count, "ORCH_STRESS_STALL", "60"), NULL, 10);
+    signal(SIGALRM, stalled);
     const char *which = setting(count, arguments, 4, "ORCH_STRESS_TABLE", "both");
     bool lockfree = strcmp(which, "baseline") != 0;
     bool baseline = strcmp(which, "lockfree") != 0;
