@@ -89,6 +89,12 @@ def test_the_tree_keeps_the_edge_rule() -> None:
     assert "GRACE" in done.stdout
 
 
+def test_every_edge_is_documented() -> None:
+    names = run_checker().stdout.split(": ", 1)[1].strip().split(", ")
+    page = (NATIVE.parent / "docs" / "native" / "capability.md").read_text()
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
 def test_a_good_sample_passes(tmp_path: Path) -> None:
     done = run_checker(str(sample(tmp_path, GOOD)))
     assert (done.returncode, done.stdout) == (0, "2 ends of 1 edges: CELL\n")
