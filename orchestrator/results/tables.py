@@ -89,6 +89,7 @@ def build_tables(
         "hosts": frame("hosts", list(_hosts(run, plan, journals, folded.outcomes, facts, emulated))),
         "steps": frame("steps", list(_steps(run, plan, folded))),
         "samples": frame("samples", list(_samples(run, plan, journals, folded))),
+        "intervals": frame("intervals", list(_intervals(run, plan, journals, folded))),
         "histograms": frame("histograms", list(_histograms(run, plan, journals, folded))),
         "events": frame("events", list(event_rows(run, plan, journals, folded))),
         "vitals": frame("vitals", list(_vitals(run, plan, journals))),
@@ -262,7 +263,7 @@ def _entries(plan: Plan, journals: Journals) -> Iterator[tuple[StepPlan, int, li
 def _samples(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:
     made = {(n.step, n.number): n for launches in folded.launches.values() for n in launches}
     cells = {step.id: dumps(step.cell) for step in plan.steps}
-    for step, number, entries in _entries(plan, journals):
+    for step, number, _ in _entries(plan, journals):
         launch = made[step.id, number]
         head = (run, step.host, step.job, step.id, number)
         tail = (
@@ -275,13 +276,20 @@ def _samples(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterat
             step.seed if launch.seed is None else launch.seed,
             launch.ending is Ending.OK,
         )
-        for t, metric, value, unit in _intervals(entries, launch):
-            yield (*head, "interval", metric, value, unit, t, *tail)
         for m in launch.result.metrics if launch.result else ():
             yield (*head, "measure", m.metric, m.value, m.unit, launch.seconds, *tail)
 
 
-def _intervals(entries: list[Entry], launch: Launch) -> Iterator[tuple[Any, str, float, str]]:
+def _intervals(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:
+    made = {(n.step, n.number): n for launches in folded.launches.values() for n in launches}
+    for step, number, entries in _entries(plan, journals):
+        launch = made[step.id, number]
+        seed = step.seed if launch.seed is None else launch.seed
+        for t, metric, value, unit in _over_time(entries, launch):
+            yield (run, step.host, step.job, step.id, number, metric, value, unit, t, launch.build, seed)
+
+
+def _over_time(entries: list[Entry], launch: Launch) -> Iterator[tuple[Any, str, float, str]]:
     """(t, metric, value, unit) of the measured window; what was warm-up stays out."""
     units = {m.metric: m.unit for m in launch.result.metrics} if launch.result else {}
     for entry in entries:

@@ -10,8 +10,8 @@ _ABOUT = {
     "runs": "One row per run.",
     "hosts": "One row per run and host of the plan, lost ones included.",
     "steps": "One row per planned step: exactly those of `plan.json`, whether they ran or not.",
-    "samples": "One row per launch and metric of its result (`measure`), and per interval of the measured window "
-    "(`interval`). Warm-up is not in it.",
+    "samples": "One row per launch and metric of its result. Warm-up is not in it.",
+    "intervals": "How a launch went over time: one row per interval of the measured window and metric.",
     "histograms": "One row per histogram that a launch printed.",
     "events": "What happened, one line each: entries of the journals, and what was concluded from them.",
     "vitals": "Vital signs of the host, sampled while a launch ran.",
