@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-#: How many hosts one seat process on the controller drives: its threads mostly wait.
-HOSTS_PER_SEAT = 8
+#: How many hosts one seat process on the controller drives: its threads mostly wait, and a process costs 120 MB.
+HOSTS_PER_SEAT = 32
 
 
 class Halt:
