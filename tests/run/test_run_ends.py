@@ -117,3 +117,18 @@ def test_the_plan_is_the_same_to_the_byte_and_the_report_is_rebuilt_offline(tmp_
     assert again.code == 0, again.err
     assert again.out.splitlines()[3:] == first.out.splitlines()[3:]
     assert table(a, "samples").equals(before)
+
+
+def test_the_plan_is_on_disk_before_anything_is_written_on_a_host(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    inventory = write(tmp_path, "here.yml", f"hosts: {{here: {{local: true, spool: {spool}}}}}\n")
+    book = write(tmp_path, "r.yml", RECORDS)
+    planned = orch("plan", book, "-i", inventory)
+    assert planned.code == 0, planned.err
+    assert not spool.exists()
+    ended = orch("run", "playbook", book, "-i", inventory, "--runs", tmp_path / "runs")
+    assert ended.code == 0, ended.err
+    plan = (only_run(tmp_path / "runs") / "plan.json").stat()
+    files = [p.lstat().st_mtime_ns for p in spool.rglob("*") if p.is_file()]
+    assert len(files) > 2
+    assert min(files) > plan.st_mtime_ns
