@@ -47,7 +47,7 @@ def main() -> None:
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 6
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
     bundle = build(Path("native"), ["release"])
-    harness = bundle.variant("release").file
+    harness = Path(bundle.variant("release").file)
     threads = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     # as orch places them: the first CPU is left alone while there are others
     allowed = sorted(os.sched_getaffinity(0))
