@@ -30,7 +30,9 @@ def check(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of playbooks.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:
-    """Say everything that is wrong with playbooks and inventory, at once; contacts no host.
+    """Say all that is wrong with playbooks and inventory.
+
+    Every error at once; contacts no host.
 
     Exit 0 where nothing is wrong, 2 otherwise.
     """

@@ -19,7 +19,9 @@ Run = Annotated[
 
 
 def report(run: Run = "last", runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """Rebuild tables and findings from a run's journals, print the report, and exit as the run did.
+    """Rebuild a run's tables and report from its journals.
+
+    Offline; exits as the run did.
 
     Works after the controller was killed: a journal that was cut loses the launch it was cut in,
     and no other.
