@@ -129,7 +129,7 @@ def _launch(host: _Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator
             yield Lines(unit.address.name, step.plan.id, number, data)
             for entry in entries(data):
                 step.policy.feed(entry)
-                _apply(stops, entry, step.plan, halt)
+                yield from _apply(stops, entry, step.plan, halt)
     finally:
         halt.watch(None)
     step.launch, step.offset = number + 1, 0
@@ -140,11 +140,18 @@ def _launch(host: _Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator
         yield _note(unit, step.plan, "step_lost", gone)
 
 
-def _apply(stops: list[Stop], entry: Entry, step: StepPlan, halt: Halt) -> None:
+def _apply(stops: list[Stop], entry: Entry, step: StepPlan, halt: Halt) -> Iterator[Note]:
     for stop in stops:
         decision = stop.feed(entry, host=step.host, step=step.id)
         if decision is not None:
-            halt.set(halt_reason(decision))
+            reason = halt_reason(decision)
+            halt.set(reason)
+            yield stop_note(step.job, reason, decision, host=step.host)
+
+
+def stop_note(job: str, reason: str, decision: Decision, host: str = "") -> Note:
+    """``host``: the only one where the job ends; empty where it ends everywhere."""
+    return Note("stop", {"job": job, "host": host, "reason": reason, "verdict": str(decision.verdict)})
 
 
 def entries(data: bytes) -> Iterator[Entry]:
@@ -197,6 +204,8 @@ class _Host:
                 self.close()
                 deadline.wait(e)
                 continue
+            except LinkError as e:
+                raise _HostGone(str(e)) from e
             if status == 0:
                 return
             if status == SUPERVISOR_GONE:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from agents.wire import Entry
-from orchestrator.engine.drive import entries, halt_reason
+from orchestrator.engine.drive import entries, halt_reason, stop_note
 from orchestrator.engine.resume import progress_of
 from orchestrator.engine.unit import Lines, Note, Piece, Unit
 from orchestrator.model.outcome import Status
@@ -248,12 +248,7 @@ class Watch:
             if decision is None:
                 continue
             reason = halt_reason(decision)
-            self._note(
-                Note(
-                    "stop",
-                    {"job": job.name, "stop": spec.name, "reason": reason, "verdict": str(decision.verdict)},
-                )
-            )
+            self._note(stop_note(job.name, reason, decision))
             self._halt(self._keys(job.name), reason)
             self._jobs[job.name].halted = reason
 

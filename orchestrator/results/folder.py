@@ -40,7 +40,7 @@ from orchestrator.errors import InputError, RunFolderError
 #: step_skipped {host, job, step, reason}
 #: step_lost    {host, job, step, reason}
 #: launch_lost  {host, job, step, launch, reason}    its journal ends without an `ended`
-#: stop         {job, stop, reason, verdict}         a stop condition fired for the job on all hosts
+#: stop         {job, host, reason, verdict}         a stop condition fired for the job; host empty: on all hosts
 #: interrupted  {signal}
 #: run_ended    {interrupted}
 CONTROLLER_KINDS = (
