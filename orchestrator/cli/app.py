@@ -10,6 +10,7 @@ import typer
 
 from orchestrator import __version__
 from orchestrator.cli import bundle, check, hosts, lab, plan, report, results, run
+from orchestrator.cli.output import outlive_readers
 from orchestrator.errors import EXIT_CODES, EXIT_INTERNAL, OrchError
 
 _EPILOG = "Exit codes: " + " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
@@ -52,8 +53,12 @@ def _top(
 
 def main() -> None:
     """Entry point of `orch`. The only place that catches OrchError."""
+    outlive_readers()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except OrchError as e:
         if os.environ.get("ORCH_DEBUG"):
             import traceback
@@ -61,10 +66,6 @@ def main() -> None:
             traceback.print_exc()
         _complain(str(e))
         sys.exit(e.exit_code)
-    except BrokenPipeError:
-        # `orch … | head`: whoever read our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)
     except Exception as e:  # noqa: BLE001 - the last door: an error of ours gets its own exit code
         if os.environ.get("ORCH_DEBUG"):
             import traceback
