@@ -129,6 +129,8 @@ def _launch(host: _Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator
             yield Lines(unit.address.name, step.plan.id, number, data)
             for entry in entries(data):
                 step.policy.feed(entry)
+                if entry.kind == "ended":
+                    halt.watch(None)  # there is nothing left to stop
                 yield from _apply(stops, entry, step.plan, halt)
     finally:
         halt.watch(None)

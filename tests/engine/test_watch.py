@@ -8,45 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up_units import job, line, step
 
-from agents.wire import Entry, entry_line
+from agents.wire import Entry
 from orchestrator.engine.unit import Lines, Note, Piece, Unit
 from orchestrator.engine.watch import MAX_SEATS, Watch
 from orchestrator.model.address import Address
 from orchestrator.model.outcome import Status
 from orchestrator.model.plan import JobPlan, Launches, Plan, StepPlan, StopSpec
 from orchestrator.results.folder import RunFolder, read_journal
-
-
-def step(job: str, host: str, number: int = 0, **over: Any) -> StepPlan:
-    given: dict[str, Any] = {
-        "id": f"{job}-{number:04d}@{host}",
-        "host": host,
-        "job": job,
-        "cell": {},
-        "workload": "command",
-        "settings": {},
-        "bench": "",
-        "variant": "release",
-        "threads": 1,
-        "placement": "none",
-        "cpus": [],
-        "mem": "local",
-        "warmup_s": 0.0,
-        "seconds": 1.0,
-        "interval_s": 1.0,
-        "seed": 1,
-        "launches": Launches(),
-    }
-    return StepPlan(**{**given, **over})
-
-
-def job(name: str, needs: Sequence[str] = (), stops: Sequence[StopSpec] = ()) -> JobPlan:
-    return JobPlan(name, "command", list(needs), list(stops), [], 10.0)
-
-
-def line(launch: int, seq: int, kind: str, **data: Any) -> bytes:
-    return entry_line(Entry(seq, launch, 100.0 + seq, 1.0 + seq, kind, data)).encode()
 
 
 def done(s: StepPlan) -> Note:

@@ -1,0 +1,224 @@
+"""One host through one job, over links that break: nothing is lost, nothing repeated, all ends with a word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from made_up_units import job, line, step
+
+from orchestrator.engine import drive as driving
+from orchestrator.engine.drive import drive
+from orchestrator.engine.unit import Lines, Note, Piece, Progress, Unit
+from orchestrator.errors import HostKeyChanged, LinkError, LinkLost, Unreachable
+from orchestrator.fleet.seat import Halt
+from orchestrator.model.address import Address
+from orchestrator.model.plan import Launches, StepPlan, StopSpec
+from orchestrator.transport.link import Completed
+
+
+def journal(launch: int) -> bytes:
+    """What the agent writes of a launch: two seconds on the clock that `line` has."""
+    parts = [line(launch, 0, "started"), line(launch, 1, "output", text="x")]
+    return b"".join([*parts, line(launch, 2, "ended", reason="exited", exit=0)])
+
+
+class Agent:
+    """The host: journals by launch, and how each verb behaves. It outlives every link to it."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[str, int]] = []
+        self.stopped: list[tuple[str, int]] = []
+        self.read_from: list[int] = []
+        #: raised when a link is opened, one after the other
+        self.refusals: list[LinkError] = []
+        #: the link breaks after so many bytes of a follow, one after the other
+        self.cuts: list[int] = []
+        self.start_exit = 0
+        self.follow_exit: dict[tuple[str, int], int] = {}
+        self.during: Callable[[str, int], None] = lambda _step, _launch: None
+
+    def open(self, address: Address) -> OneLink:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        return OneLink(self, address.name)
+
+
+class OneLink:
+    def __init__(self, agent: Agent, host: str) -> None:
+        self.agent = agent
+        self.host = host
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
+        if argv[2] == "start":
+            order = json.loads(stdin)
+            if self.agent.start_exit:
+                return Completed(self.agent.start_exit, b"", b"warning\nspool: No space left on device\n")
+            if (order["step"], order["launch"]) not in self.agent.started:
+                self.agent.started.append((order["step"], order["launch"]))
+            return Completed(0, b'{"started":true,"state":"running"}\n', b"")
+        step, launch = argv[argv.index("--step") + 1], int(argv[argv.index("--launch") + 1])
+        self.agent.stopped.append((step, launch))
+        return Completed(0, b"{}", b"")
+
+    @contextmanager
+    def stream(self, argv: Sequence[str], *, stdin: bytes = b"", idle_s: float = 60.0) -> Iterator[Follow]:
+        step, launch = argv[argv.index("--step") + 1], int(argv[argv.index("--launch") + 1])
+        offset = int(argv[argv.index("--offset") + 1])
+        self.agent.read_from.append(offset)
+        yield Follow(self.agent, step, launch, offset)
+
+    def put(self, source: Path, target: str, *, mode: int = 0o644, timeout_s: float = 600.0) -> None:
+        raise AssertionError("nothing is copied while driving")
+
+    def get(self, source: str, target: Path, *, timeout_s: float = 600.0) -> None:
+        raise AssertionError("nothing is copied while driving")
+
+    def close(self) -> None: ...
+
+
+class Follow:
+    def __init__(self, agent: Agent, step: str, launch: int, offset: int) -> None:
+        self.agent, self.step, self.launch, self.offset = agent, step, launch, offset
+
+    def chunks(self) -> Iterator[bytes]:
+        data = journal(self.launch)[self.offset :]
+        if self.agent.follow_exit.get((self.step, self.launch)):
+            data = data[: data.index(b"\n") + 1]
+        cut = self.agent.cuts.pop(0) if self.agent.cuts else None
+        yield b"\n"  # a sign of life, not counted
+        self.agent.during(self.step, self.launch)
+        for at in range(0, len(data), 100):
+            if cut is not None and at >= cut:
+                raise LinkLost("h", "cut")
+            yield data[at : at + 100]
+
+    def exit(self) -> int:
+        return self.agent.follow_exit.get((self.step, self.launch), 0)
+
+    def stderr(self) -> bytes:
+        return b""
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _s: None)
+
+
+def unit(*steps: StepPlan, stops: Sequence[StopSpec] = (), patience_s: float = 5.0) -> Unit:
+    return Unit("r", 1, Address("h"), "/spool", "/agent", {}, job("a", stops=stops), steps, {}, patience_s)
+
+
+def run(agent: Agent, given: Unit, halt: Halt | None = None) -> list[Piece]:
+    return list(drive(given, halt or Halt(), agent.open))
+
+
+def words(pieces: Sequence[Piece]) -> dict[str, tuple[str, str]]:
+    said = [p.data | {"kind": p.kind} for p in pieces if isinstance(p, Note) and p.kind.startswith("step_")]
+    assert len({d["step"] for d in said}) == len(said), "a step has one last word"
+    return {d["step"]: (d["kind"], d["reason"]) for d in said}
+
+
+def bytes_of(pieces: Sequence[Piece], step_: str, launch: int) -> bytes:
+    return b"".join(p.data for p in pieces if isinstance(p, Lines) and (p.step, p.launch) == (step_, launch))
+
+
+def test_launches_are_interleaved_forwards_and_backwards() -> None:
+    a, b = step("a", "h", 0, launches=Launches(3, 3)), step("a", "h", 1, launches=Launches(3, 3))
+    agent = Agent()
+    pieces = run(agent, unit(a, b))
+    assert agent.started == [(a.id, 0), (b.id, 0), (b.id, 1), (a.id, 1), (a.id, 2), (b.id, 2)]
+    assert words(pieces) == {a.id: ("step_done", "3 launches"), b.id: ("step_done", "3 launches")}
+    assert bytes_of(pieces, a.id, 1) == journal(1)
+
+
+def test_a_link_that_breaks_again_and_again_neither_loses_nor_repeats_a_byte() -> None:
+    a = step("a", "h")
+    agent = Agent()
+    agent.cuts = [100, 0, 200, 100]
+    pieces = run(agent, unit(a))
+    assert bytes_of(pieces, a.id, 0) == journal(0)
+    assert all(p.data.endswith(b"\n") for p in pieces if isinstance(p, Lines))
+    assert agent.started == [(a.id, 0)]
+    assert len(agent.read_from) == 5
+    assert agent.read_from[-1] > 0
+
+
+def test_a_host_that_stays_away_is_lost_with_all_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, 2))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    a, b = step("a", "h", 0), step("a", "h", 1)
+    agent = Agent()
+    agent.refusals = [Unreachable("h", "nothing listens there")] * 50
+    said = words(run(agent, unit(a, b)))
+    assert {kind for kind, _ in said.values()} == {"step_lost"}
+    assert all("out of reach for" in why and "nothing listens there" in why for _, why in said.values())
+    assert len(said) == 2
+
+
+def test_a_host_whose_key_changed_is_lost_at_once() -> None:
+    a = step("a", "h")
+    agent = Agent()
+    agent.cuts = [100]
+    agent.during = lambda _s, _l: agent.refusals.append(HostKeyChanged("h", "another key"))
+    assert "another key" in words(run(agent, unit(a)))[a.id][1]
+    assert len(agent.read_from) == 1
+
+
+def test_a_launch_whose_agent_is_gone_is_lost_and_the_others_go_on() -> None:
+    a, b = step("a", "h", 0), step("a", "h", 1)
+    agent = Agent()
+    agent.follow_exit[a.id, 0] = driving.SUPERVISOR_GONE
+    pieces = run(agent, unit(a, b))
+    assert words(pieces)[a.id][0] == "step_lost"
+    assert words(pieces)[b.id] == ("step_done", "1 launch")
+    (lost,) = [p.data for p in pieces if isinstance(p, Note) and p.kind == "launch_lost"]
+    assert (lost["step"], lost["launch"]) == (a.id, 0)
+
+
+def test_what_the_agent_will_not_start_fails_with_its_words() -> None:
+    a = step("a", "h")
+    agent = Agent()
+    agent.start_exit = 5
+    said = words(run(agent, unit(a)))[a.id]
+    assert said == ("step_failed", "the agent did not start it: spool: No space left on device")
+
+
+def test_a_halt_stops_the_launch_under_way_and_never_begins_another() -> None:
+    a, b = step("a", "h", 0, launches=Launches(9, 9)), step("a", "h", 1)
+    agent = Agent()
+    halt = Halt()
+    agent.during = lambda _s, _l: halt.set("interrupted")
+    pieces = run(agent, unit(a, b), halt)
+    assert agent.stopped == [(a.id, 0)]
+    assert agent.started == [(a.id, 0)]
+    assert words(pieces) == {a.id: ("step_stopped", "interrupted"), b.id: ("step_stopped", "interrupted")}
+
+
+def test_a_duration_ends_the_job_between_two_launches_and_says_so_once() -> None:
+    a = step("a", "h", launches=Launches(1, None))
+    agent = Agent()
+    pieces = run(agent, unit(a, stops=[StopSpec("duration", 1.5)]))
+    assert words(pieces)[a.id][0] == "step_done"
+    (stop,) = [p.data for p in pieces if isinstance(p, Note) and p.kind == "stop"]
+    assert (stop["job"], stop["host"]) == ("a", "h")
+    assert stop["reason"].startswith("complete: duration")
+    assert agent.stopped == []
+
+
+def test_what_an_earlier_seat_has_done_is_not_done_again() -> None:
+    a = step("a", "h", launches=Launches(2, 2))
+    first = tuple(driving.entries(journal(0)))
+    cut = journal(1).index(b"\n") + 1
+    given = unit(a)
+    known = Unit(**{**given.__dict__, "progress": {a.id: Progress(first, 1, cut)}})
+    agent = Agent()
+    agent.started = [(a.id, 1)]
+    pieces = run(agent, known)
+    assert agent.started == [(a.id, 1)]
+    assert agent.read_from == [cut]
+    assert bytes_of(pieces, a.id, 1) == journal(1)[cut:]
+    assert words(pieces) == {a.id: ("step_done", "2 launches")}
