@@ -37,18 +37,26 @@ class Progress:
 
     def __init__(self) -> None:
         self.hosts: dict[str, _HostState] = {}
-        self._costs: dict[str, tuple[float, int]] = {}
-        self._began = time.monotonic()
+        #: step → seconds of a launch, and how many are in the host's plan (None: as many as fit into its time)
+        self._costs: dict[str, tuple[float, int | None]] = {}
 
     def stage(self, text: str) -> None:
         """Before the hosts work: what is being done."""
         print(f"orch: {text}", file=sys.stderr, flush=True)
 
     def planned(self, plan: Plan) -> None:
+        lengths = {j.name: float(s.argument) for j in plan.jobs for s in j.stops if s.name == "duration"}
+        counted: set[tuple[str, str]] = set()
         for step in plan.steps:
             host = self.hosts.setdefault(step.host, _HostState())
-            if not step.skip and not step.lost:
-                cost = step.warmup_s + step.seconds + OVERHEAD_S
+            if step.skip or step.lost:
+                continue
+            cost = step.warmup_s + step.seconds + OVERHEAD_S
+            if step.launches.max is None and step.job in lengths:
+                self._costs[step.id] = (cost, None)
+                host.planned_s += 0.0 if (step.host, step.job) in counted else lengths[step.job]
+                counted.add((step.host, step.job))
+            else:
                 self._costs[step.id] = (cost, step.launches.min)
                 host.planned_s += cost * step.launches.min
 
@@ -62,10 +70,10 @@ class Progress:
         elif entry.kind == "record":
             self._record(host, unit, step, entry)
         elif entry.kind == "ended":
-            cost, least = self._costs.get(step, (0.0, 1))
+            cost, planned = self._costs.get(step, (0.0, 1))
             host.launches += 1
             host.done_s += cost
-            if entry.launch + 1 > least:
+            if planned is not None and entry.launch + 1 > planned:
                 host.planned_s += cost
 
     def _record(self, host: _HostState, unit: Unit, step: str, entry: Entry) -> None:

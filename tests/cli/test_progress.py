@@ -1,0 +1,61 @@
+"""What is left of a run, from what was planned and what has been done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from made_up_units import job, step
+
+from agents.wire import Entry
+from orchestrator.cli.progress import OVERHEAD_S, Progress, si
+from orchestrator.engine.unit import Unit
+from orchestrator.model.address import Address
+from orchestrator.model.plan import Launches, Plan, StepPlan, StopSpec
+
+COST = 1.0 + OVERHEAD_S
+
+
+def shown(steps: list[StepPlan], stops: list[StopSpec] | None = None) -> tuple[Progress, Unit]:
+    progress = Progress()
+    jobs = [job("a", stops=stops or [])]
+    progress.planned(Plan(1, "p", 1, ["h"], [], jobs, [], 1.0, steps))
+    return progress, Unit("r", 1, Address("h"), "/s", "/a", {}, jobs[0], tuple(steps))
+
+
+def ended(progress: Progress, unit: Unit, step_: str, launch: int) -> None:
+    entry: Any = Entry(0, launch, 0.0, 0.0, "ended", {"reason": "exited"})
+    progress.entry(unit, step_, entry)
+
+
+def test_the_time_left_goes_down_with_every_launch() -> None:
+    s = step("a", "h", launches=Launches(3, 3))
+    progress, unit = shown([s])
+    assert progress.remaining(progress.hosts["h"]) == 3 * COST
+    ended(progress, unit, s.id, 0)
+    assert progress.remaining(progress.hosts["h"]) == 2 * COST
+
+
+def test_launches_beyond_the_least_add_to_the_plan() -> None:
+    s = step("a", "h", launches=Launches(1, 5, "m", 0.01))
+    progress, unit = shown([s])
+    for launch in range(3):
+        ended(progress, unit, s.id, launch)
+    host = progress.hosts["h"]
+    assert (round(host.planned_s, 6), round(host.done_s, 6)) == (round(3 * COST, 6), round(3 * COST, 6))
+
+
+def test_a_job_that_goes_on_for_a_time_has_that_time_left_however_many_cells() -> None:
+    steps = [step("a", "h", n, launches=Launches(1, None)) for n in range(2)]
+    progress, unit = shown(steps, [StopSpec("duration", 60.0)])
+    assert progress.remaining(progress.hosts["h"]) == 60.0
+    ended(progress, unit, steps[0].id, 0)
+    assert progress.remaining(progress.hosts["h"]) == 60.0 - COST
+
+
+def test_cells_that_do_not_run_cost_nothing() -> None:
+    progress, _ = shown([step("a", "h", skip="64 threads"), step("a", "h", 1, lost="unreachable")])
+    assert progress.remaining(progress.hosts["h"]) == 0.0
+
+
+def test_figures_have_three_digits_and_a_letter() -> None:
+    assert [si(v) for v in (999.0, 12_345.0, 3.2e6, 4.56e9)] == ["999 ", "12.3 k", "3.2 M", "4.56 G"]
