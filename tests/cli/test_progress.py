@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from made_up_units import job, step
 
 from agents.wire import Entry
@@ -30,9 +31,9 @@ def ended(progress: Progress, unit: Unit, step_: str, launch: int) -> None:
 def test_the_time_left_goes_down_with_every_launch() -> None:
     s = step("a", "h", launches=Launches(3, 3))
     progress, unit = shown([s])
-    assert progress.remaining(progress.hosts["h"]) == 3 * COST
+    assert progress.remaining(progress.hosts["h"]) == pytest.approx(3 * COST)
     ended(progress, unit, s.id, 0)
-    assert progress.remaining(progress.hosts["h"]) == 2 * COST
+    assert progress.remaining(progress.hosts["h"]) == pytest.approx(2 * COST)
 
 
 def test_launches_beyond_the_least_add_to_the_plan() -> None:
@@ -41,7 +42,7 @@ def test_launches_beyond_the_least_add_to_the_plan() -> None:
     for launch in range(3):
         ended(progress, unit, s.id, launch)
     host = progress.hosts["h"]
-    assert (round(host.planned_s, 6), round(host.done_s, 6)) == (round(3 * COST, 6), round(3 * COST, 6))
+    assert (host.planned_s, host.done_s) == (pytest.approx(3 * COST), pytest.approx(3 * COST))
 
 
 def test_a_job_that_goes_on_for_a_time_has_that_time_left_however_many_cells() -> None:
