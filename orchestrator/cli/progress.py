@@ -37,6 +37,8 @@ class Progress:
 
     def __init__(self) -> None:
         self.hosts: dict[str, _HostState] = {}
+        #: step → its matrix cell in words
+        self._cells: dict[str, str] = {}
         #: step → seconds of a launch, and how many are in the host's plan (None: as many as fit into its time)
         self._costs: dict[str, tuple[float, int | None]] = {}
 
@@ -48,6 +50,7 @@ class Progress:
         lengths = {j.name: float(s.argument) for j in plan.jobs for s in j.stops if s.name == "duration"}
         counted: set[tuple[str, str]] = set()
         for step in plan.steps:
+            self._cells[step.id] = " ".join(f"{k}={v}" for k, v in step.cell.items())
             host = self.hosts.setdefault(step.host, _HostState())
             if step.skip or step.lost:
                 continue
@@ -66,7 +69,7 @@ class Progress:
     def entry(self, unit: Unit, step: str, entry: Entry) -> None:
         host = self.hosts[unit.address.name]
         if entry.kind == "started":
-            host.step = step
+            host.step = f"{step} {self._cells.get(step, '')}".rstrip()
         elif entry.kind == "record":
             self._record(host, unit, step, entry)
         elif entry.kind == "ended":
@@ -121,7 +124,9 @@ class Plain(Progress):
 
     def result(self, step: str, entry: Entry, host: _HostState) -> None:
         left = _duration(self.remaining(host))
-        self.say(f"{step} launch {entry.launch}: {host.rate or entry.data.get('status')}; {left} left")
+        cell = self._cells.get(step, "")
+        named = f"{step} ({cell})" if cell else step
+        self.say(f"{named} launch {entry.launch}: {host.rate or entry.data.get('status')}; {left} left")
 
 
 class LiveTable(Progress):
