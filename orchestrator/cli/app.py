@@ -11,7 +11,7 @@ import typer
 from orchestrator import __version__
 from orchestrator.cli import bundle, check, hosts, lab, plan, report, results, run
 from orchestrator.cli.output import outlive_readers
-from orchestrator.errors import EXIT_CODES, EXIT_INTERNAL, OrchError
+from orchestrator.errors import EXIT_CODES, EXIT_INTERNAL, EXIT_INTERRUPTED, OrchError
 
 _EPILOG = "Exit codes: " + " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
 
@@ -59,6 +59,12 @@ def main() -> None:
             app()
         finally:
             sys.stdout.flush()
+    except SystemExit as e:
+        if e.code != EXIT_INTERRUPTED:
+            raise
+        # threads may still wait for a host that says nothing: nobody waits for them
+        sys.stderr.flush()
+        os._exit(EXIT_INTERRUPTED)
     except OrchError as e:
         if os.environ.get("ORCH_DEBUG"):
             import traceback

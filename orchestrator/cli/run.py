@@ -163,10 +163,19 @@ def _inventory(text: str | None) -> Path | None:
 
 
 class _Interrupts:
-    """Ctrl-C once asks, twice leaves at once. SIGTERM and SIGHUP ask, as the end of a session would."""
+    """Ctrl-C once asks, twice leaves at once. SIGTERM and SIGHUP ask, as the end of a session would.
+
+    As long as nobody has called `heard` there is no run that could be stopped in order, and once leaves too.
+    """
 
     def __init__(self) -> None:
-        self.asked = False
+        self._asked = False
+        self._is_polled = False
+
+    def heard(self) -> bool:
+        """Whether it was asked to end. Whoever calls this has taken it upon himself to end in order."""
+        self._is_polled = True
+        return self._asked
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -178,12 +187,14 @@ class _Interrupts:
             signal.signal(number, signal.SIG_DFL)
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
-        if self.asked:
+        if self._asked:
             print(
                 "orch: left; `orch report last` rebuilds what the journals hold", file=sys.stderr, flush=True
             )
             os._exit(EXIT_INTERRUPTED)
-        self.asked = True
+        self._asked = True
+        if not self._is_polled:
+            raise KeyboardInterrupt
 
 
 def _go(request: Request, as_json: bool) -> None:
@@ -193,7 +204,10 @@ def _go(request: Request, as_json: bool) -> None:
     observer = progress(as_json)
     with _Interrupts() as interrupts:
         try:
-            ran = execute(request, observer, lambda: interrupts.asked)
+            ran = execute(request, observer, interrupts.heard)
+        except KeyboardInterrupt:
+            observer.stage("interrupted before there was a plan: nothing was run, nothing written on a host")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
         finally:
             observer.close()
     _answer(ran, as_json)

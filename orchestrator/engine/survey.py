@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from orchestrator.transport import Backoff, open_link, open_retrying
 
 FORKS = 32
 PING_S = 20.0
+TURN_S = 0.25
 
 T = TypeVar("T")
 
@@ -57,9 +58,16 @@ def on_each(
     asked = list(addresses)
     if not asked:
         return {}
-    with ThreadPoolExecutor(max_workers=max(1, min(forks, len(asked))), thread_name_prefix="hosts") as pool:
-        answers = pool.map(lambda address: _caught(call, address), asked)
-        return dict(zip((address.name for address in asked), answers, strict=True))
+    pool = ThreadPoolExecutor(max_workers=max(1, min(forks, len(asked))), thread_name_prefix="hosts")
+    try:
+        answers = [pool.submit(_caught, call, address) for address in asked]
+        # in turns: a signal that comes in just before a wait for a lock would otherwise be heard after it
+        while wait(answers, timeout=TURN_S).not_done:
+            pass
+        return {address.name: answer.result() for address, answer in zip(asked, answers, strict=True)}
+    finally:
+        # done, or interrupted: then nobody waits for hosts that say nothing
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _caught(call: Callable[[Address], T], address: Address) -> T | LinkError:
