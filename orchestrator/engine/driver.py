@@ -15,6 +15,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 READY_S = 120.0
 LEAVE_S = 15.0
 _TURN_S = 0.05
+#: A terminal sends these to all of its processes; the run decides, the driver follows.
+_NOT_ITS_OWN = (signal.SIGINT, signal.SIGHUP)
 
 
 class SeatDied(Exception):
@@ -99,7 +102,14 @@ class DriverSeats:
         self._child = spawn.Process(
             target=_serve, args=(theirs, self._hosts, self._logs), name="orch-ray-driver", daemon=False
         )
-        self._child.start()
+        # it hears nothing of a Ctrl-C until it can say what to do about it (`_serve`): a mask is inherited.
+        # The tracker is started before, for its start takes SIGINT out of the mask.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_ITS_OWN)
+        try:
+            self._child.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._ready_by = time.monotonic() + READY_S
 
@@ -134,8 +144,9 @@ class DriverSeats:
 
 def _serve(pipe: Connection, hosts: Sequence[str], logs: Path) -> None:
     """The child: until the other end of the pipe is closed, or is gone with its process."""
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in _NOT_ITS_OWN:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _NOT_ITS_OWN)
     # whatever Ray prints of its own belongs to the log, not to the user's terminal
     logs.mkdir(parents=True, exist_ok=True)
     log = os.open(logs / "ray-driver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
