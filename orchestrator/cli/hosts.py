@@ -91,7 +91,7 @@ def facts(
 
 @app.command("trust")
 def trust(
-    pattern: Pattern,
+    pattern: Pattern = "all",
     inventory: Inventory = None,
     limit: Limit = None,
     yes: Annotated[bool, typer.Option("--yes", help="Record what is shown, without asking.")] = False,

@@ -51,7 +51,9 @@ def _facts(host: str, python: str, done: Completed) -> Facts:
         return decode(Facts, json.loads(_last(done.stdout)))
     except (WireError, ValueError) as e:
         shown = done.stdout[:120].decode(errors="replace")
-        raise RemoteFailed(host, f"the agent's answer is no facts: {e}; it begins {shown!r}") from e
+        hint = f"is `python:` of {host} a Python?" if not done.stdout.strip() else ""
+        what = f"the agent's answer is no facts: {e}; it begins {shown!r}"
+        raise RemoteFailed(host, what, hint) from e
 
 
 def _last(output: bytes) -> bytes:

@@ -309,13 +309,16 @@ def _check_host_key(address: Address, transport: Transport, hop: Route) -> None:
         return
     if not valid:
         what = f"no host key on record for {_record_name(hop)}; it shows {shown}"
-        raise HostKeyUnknown(address.name, what, f"run: orch hosts trust {address.name}")
+        raise HostKeyUnknown(address.name, what, f"run: orch hosts trust {address.name} -i INVENTORY")
     old = valid[0]
     what = (
         f"{hop.target} shows another host key than the one on record: "
         f"recorded {old.type} {known_hosts.fingerprint(old.blob)}, shown {shown}"
     )
-    hint = f"was it set up anew? only then remove line {old.line} of {old.path} and run: orch hosts trust {address.name}"
+    hint = (
+        f"was it set up anew? only then remove line {old.line} of {old.path} "
+        f"and run: orch hosts trust {address.name} -i INVENTORY"
+    )
     raise HostKeyChanged(address.name, what, hint)
 
 

@@ -100,7 +100,7 @@ def strangers(lab: Any, tmp_path: Path) -> Path:
 def test_trust_records_nothing_without_a_yes(strangers: Path) -> None:
     fleet = str(strangers)
     assert run("ping", "h1", "-i", fleet).exit_code == 3
-    told = run("trust", "all", "-i", fleet)
+    told = run("trust", "-i", fleet)
     assert isinstance(told.exception, InputError)
     assert told.stdout.count("SHA256:") == 4
     assert answer("trust", "h1", "-i", fleet)["hosts"][0]["recorded"] is False

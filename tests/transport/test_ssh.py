@@ -76,7 +76,7 @@ def listener(answer: bytes | None) -> Iterator[int]:
 def test_an_unknown_host_key_is_refused_and_says_how_to_trust_it(lab: Any, tmp_path: Path) -> None:
     error = refused(lab.address("h1", known_hosts=tmp_path / "none"), HostKeyUnknown)
     assert "SHA256:" in error.what
-    assert error.hint == "run: orch hosts trust h1"
+    assert error.hint == "run: orch hosts trust h1 -i INVENTORY"
 
 
 def test_a_changed_host_key_is_refused_and_both_fingerprints_are_shown(lab: Any, tmp_path: Path) -> None:
