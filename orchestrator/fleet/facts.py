@@ -25,8 +25,8 @@ _OLD_PYTHON = 6
 def read_facts(link: Link, agent: Path, python: str, spool: str) -> tuple[Facts, float]:
     """Facts, and the host's wall clock minus this machine's in seconds.
 
-    The offset is as good as one round trip: it is off by at most half of the time that the reading
-    took. Raises `LinkError`; RemoteFailed where the host has no Python that fits, or answers garbage.
+    The offset is what the reading proves: 0 where the two clocks may agree, else by how much the host's
+    is at least behind (negative) or ahead. Raises `LinkError`; RemoteFailed where the host has no Python that fits, or answers garbage.
     """
     archive = agent.read_bytes()
     argv = [python, "-c", BOOTSTRAP, "facts", "--spool", spool]
@@ -34,7 +34,7 @@ def read_facts(link: Link, agent: Path, python: str, spool: str) -> tuple[Facts,
     done = link.run(argv, stdin=archive, timeout_s=FACTS_TIMEOUT_S)
     after = time.time()
     facts = _facts(link.host, python, done)
-    return facts, facts.clock_s - (before + after) / 2
+    return facts, min(0.0, facts.clock_s - before) + max(0.0, facts.clock_s - after)
 
 
 def _facts(host: str, python: str, done: Completed) -> Facts:

@@ -78,7 +78,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _c(
             "clock_offset",
             "float64",
-            "host clock minus controller clock, as far as one round trip tells",
+            "host clock minus controller clock, as far as one reading proves; 0 where they may agree",
             "s",
         ),
         _c("bytes_shipped", "int64", "bytes sent for agent and bundle, 0 where all was there", "B"),

@@ -51,7 +51,7 @@ def test_facts_are_the_hosts_and_nothing_is_written_there(address: Address) -> N
     assert facts.kernel == os.uname().release
     assert abs(facts.clock_s - time.time()) < 60
     # the same clock: what is left is the time that the reading took
-    assert abs(offset) < 30
+    assert offset == 0.0
     assert not Path(address.spool).exists()
 
 
@@ -99,12 +99,15 @@ def test_words_before_the_answer_do_no_harm(address: Address, tmp_path: Path) ->
     assert facts.protocol == PROTOCOL
 
 
-def test_the_offset_is_the_hosts_clock_minus_ours(
-    address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("behind", "taken"), [(1000.0, 0.5), (-1000.0, 0.5), (0.0, 1e10)])
+def test_the_offset_is_what_the_reading_proves(
+    address: Address, monkeypatch: pytest.MonkeyPatch, behind: float, taken: float
 ) -> None:
-    readings = iter([1000.0, 1002.0])
+    began = time.time() - behind if taken < 1 else 0.0
+    readings = iter([began, began + taken])
     clock = SimpleNamespace(time=lambda: next(readings))
     with contextlib.closing(open_link(address)) as link:
         monkeypatch.setattr("orchestrator.fleet.facts.time", clock)
         facts, offset = read_facts(link, agent_zipapp(), address.python, address.spool)
-    assert offset == facts.clock_s - 1001.0
+    after = facts.clock_s - (began + taken)
+    assert offset == (after if behind > 0 else facts.clock_s - began if behind < 0 else 0.0)
