@@ -30,7 +30,7 @@ class Ending(StrEnum):
     OUTPUT = "output"
     #: no result record, and nothing else either
     NO_RESULT = "no_result"
-    #: lines that are no records where a result was due, or a result cut short
+    #: lines that are no records instead of a result or beside it, or a result cut short
     GARBAGE = "garbage"
     NOT_STARTED = "not_started"
     STOPPED = "stopped"
@@ -100,6 +100,7 @@ class _Seen:
     violations: list[Entry] = field(default_factory=list)
     records: int = 0
     garbage: int = 0
+    first_garbage: str = ""
 
 
 def _gather(entries: list[Entry]) -> _Seen:
@@ -110,7 +111,9 @@ def _gather(entries: list[Entry]) -> _Seen:
         elif entry.kind == "ended":
             seen.ended = entry
         elif entry.kind == "output":
-            seen.garbage += entry.data.get("stream") != "stderr"
+            if entry.data.get("stream") != "stderr":
+                seen.garbage += 1
+                seen.first_garbage = seen.first_garbage or str(entry.data.get("text") or "")
         elif entry.kind == "record":
             seen.records += 1
             kind = entry.data.get("type")
@@ -205,7 +208,7 @@ def _decide(
         return Ending.CRASHED, f"killed by {signal_name(number)}", seen.ended
     if step.workload in _PLAIN_WORKLOADS and not seen.records:
         return _by_exit_status(seen.ended)
-    return _decide_by_records(seen, seen.ended, result, misshapen)
+    return _decide_by_records(step, seen, seen.ended, result, misshapen)
 
 
 def _decide_stopped(ended: Entry, result: Result | None) -> tuple[Ending, str, Entry]:
@@ -218,7 +221,7 @@ def _decide_stopped(ended: Entry, result: Result | None) -> tuple[Ending, str, E
 
 
 def _decide_by_records(
-    seen: _Seen, ended: Entry, result: Result | None, misshapen: str
+    step: StepPlan, seen: _Seen, ended: Entry, result: Result | None, misshapen: str
 ) -> tuple[Ending, str, Entry]:
     code = _int(ended.data.get("exit"))
     if misshapen:
@@ -231,6 +234,9 @@ def _decide_by_records(
         return Ending.NO_RESULT, f"ended with exit status {code} and no result", ended
     if result.status == "error":
         return Ending.ERROR, result.message or "reported an error", seen.results[-1]
+    if seen.garbage and step.workload not in _PLAIN_WORKLOADS:
+        # a harness prints records only: what wrote over its output may have written over its figures
+        return Ending.GARBAGE, f"{_beside(seen)}: first {seen.first_garbage[:60]!r}", ended
     if seen.hello is None:
         return Ending.GARBAGE, "gave a result without saying hello", ended
     if seen.hello.get("protocol") != PROTOCOL:
@@ -260,10 +266,15 @@ def _violation_text(seen: _Seen, result: Result | None) -> str:
 
 def _warnings(ending: Ending, seen: _Seen) -> list[str]:
     if ending is Ending.OK and seen.records and seen.garbage:
-        return [f"printed {seen.garbage} line(s) that are no records beside its result"]
+        return [_beside(seen)]
     if ending is Ending.OK and len(seen.results) > 1:
         return [f"printed {len(seen.results)} results; the last one counts"]
     return []
+
+
+def _beside(seen: _Seen) -> str:
+    counted = _int(seen.ended.data.get("garbage")) if seen.ended else None
+    return f"printed {counted or seen.garbage} line(s) that are no records beside its result"
 
 
 def _with_message(text: str, entry: Entry) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import shlex
 from pathlib import Path
@@ -177,7 +178,7 @@ def test_no_color_is_honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_oddities_are_shown(tmp_path: Path) -> None:
-    step = rf.step()
+    step = dataclasses.replace(rf.step(), workload="command")
     builder = rf.Builder.make(tmp_path, rf.plan([step]))
     builder.launch(step, rf.launch_entries(step, output=["debug"])).say("step_done", step)
     folder = builder.finish()

@@ -280,8 +280,16 @@ def test_a_stop_that_gave_no_result_fails_a_step_that_is_said_to_be_done() -> No
     assert one([*entries], said("step_stopped")).status is Status.STOPPED
 
 
-def test_garbage_beside_a_whole_result_is_a_warning_and_no_failure() -> None:
-    launch = launched(rf.launch_entries(STEP, output=["debug: here"]))
+def test_garbage_beside_a_whole_result_is_no_pass() -> None:
+    launch = launched(rf.launch_entries(STEP, 0, None, rf.ended(garbage=7), output=["%$!", "?"]))
+    assert launch.ending is Ending.GARBAGE
+    assert "7 line(s)" in launch.reason
+    assert "'%$!'" in launch.reason
+
+
+def test_a_command_may_print_beside_its_records() -> None:
+    step = dataclasses.replace(STEP, workload="command")
+    launch = launched(rf.launch_entries(step, output=["debug: here"]), step)
     assert launch.ending is Ending.OK
     assert launch.warnings
 
