@@ -16,6 +16,7 @@ from agents.wire import Entry
 from orchestrator.engine.drive import entries, halt_reason, stop_note
 from orchestrator.engine.resume import progress_of
 from orchestrator.engine.unit import Lines, Note, Piece, Unit
+from orchestrator.errors import RunFolderError
 from orchestrator.model.outcome import Status
 from orchestrator.model.plan import JobPlan, Plan, StepPlan
 from orchestrator.results.folder import RunFolder, read_journal
@@ -114,7 +115,15 @@ class Watch:
                 self._close(name, host)
 
     def run(self) -> bool:
-        """Until every unit has ended, or an interrupt has had its time. True where it was interrupted."""
+        """Until every unit has ended, or an interrupt has had its time. True where it was interrupted.
+        Raises RunFolderError, after what runs on the hosts was stopped."""
+        try:
+            return self._watch()
+        except RunFolderError:
+            self._stop_without_a_word()
+            raise
+
+    def _watch(self) -> bool:
         while True:
             self._observer.turn()
             self._check_interrupt()
@@ -127,6 +136,15 @@ class Watch:
             elif self._interrupt_at is not None and time.monotonic() - self._interrupt_at > INTERRUPT_S:
                 break
         return self._interrupt_at is not None
+
+    def _stop_without_a_word(self) -> None:
+        """Nothing can be written any more: what comes in is dropped, but nobody is left working."""
+        self._halt(list(self._running), "the run folder cannot be written")
+        until = time.monotonic() + INTERRUPT_S
+        while self._running and time.monotonic() < until:
+            key, piece = self._seats.next(TURN_S) or ("", Note("", {}))
+            if piece is None or isinstance(piece, BaseException):
+                self._running.pop(key, None)
 
     # -- handing out -------------------------------------------------------------------------------
 

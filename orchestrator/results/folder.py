@@ -178,6 +178,9 @@ class RunFolder:
         self._append(self.log, text.encode())
 
     def _append(self, path: Path, data: bytes) -> None:
+        if not (self.path / "plan.json").is_file():
+            # never make it anew: a journal without its beginning would look like one that lost nothing
+            raise RunFolderError(str(self.path), "the run folder is gone", "was it moved or removed?")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("ab") as f:

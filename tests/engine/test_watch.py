@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from made_up_units import job, line, step
 from agents.wire import Entry
 from orchestrator.engine.unit import Lines, Note, Piece, Unit
 from orchestrator.engine.watch import MAX_SEATS, Watch
+from orchestrator.errors import RunFolderError
 from orchestrator.model.address import Address
 from orchestrator.model.outcome import Status
 from orchestrator.model.plan import JobPlan, Launches, Plan, StepPlan, StopSpec
@@ -73,6 +75,7 @@ class Bench:
 
     def __init__(self, tmp: Path, jobs: list[JobPlan], steps: list[StepPlan]) -> None:
         self.folder = RunFolder.create(tmp, "watch")
+        self.folder.write("plan.json", "{}")
         hosts = sorted({s.host for s in steps})
         self.plan = Plan(1, "watch", 1, hosts, ["release"], jobs, [], 1.0, steps)
         self.bad: dict[str, Status] = {}
@@ -227,3 +230,24 @@ def test_an_interrupt_stops_what_runs_and_never_begins_the_rest(tmp_path: Path, 
     assert {k for k, _ in bench.words().values()} == {"step_stopped"}
     assert len(bench.words()) == 2
     assert "b@h1" not in [u.key for u in seats.submitted]
+
+
+def test_a_run_folder_that_vanishes_stops_the_hosts_and_is_not_made_anew(tmp_path: Path) -> None:
+    a1, a2 = step("a", "h1"), step("a", "h2")
+    bench = Bench(tmp_path, [job("a")], [a1, a2])
+    lines: list[Piece | BaseException] = [
+        Lines("h1", a1.id, 0, line(0, i, "note", text="x")) for i in range(50)
+    ]
+    seats = Scripted({"a@h1": lines, "a@h2": [Lines("h2", a2.id, 0, line(0, 0, "note", text="x"))] * 50})
+    turns = iter(range(1000))
+
+    def third_turn() -> bool:
+        if next(turns) == 3:
+            shutil.rmtree(bench.folder.path)
+        return False
+
+    with pytest.raises(RunFolderError, match="gone"):
+        bench.watch(seats, third_turn)
+    assert sorted(key for key, _ in seats.halted) == ["a@h1", "a@h2"]
+    assert not any(seats.scripts.values()), "they were not heard to their end"
+    assert not bench.folder.path.exists()
