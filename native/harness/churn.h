@@ -3,6 +3,7 @@
  * bench_*_churn.c, which says what is tested:
  *
  *   CHURN_BENCH    name, a string           CHURN_SUMMARY  one sentence
+ *   CHURN_STALL_MS how long a worker is frozen, standard value; 0 where C4 is not promised
  *   TABLE(f)       table_create, table_destroy, thread_join, thread_leave, table_t, thread_t
  *   CAP(f)         create, grant, attenuate, delegate, revoke, delete, check, lookup, stats, settle, audit
  */
@@ -13,7 +14,7 @@
 
 typedef unsigned long long ull;
 
-enum { OP_CHECK, OP_CREATE, OP_GRANT, OP_ATTENUATE, OP_DELEGATE, OP_REVOKE, OP_DELETE, OPS, NODES = OPS, RECORDS, CAPACITY };
+enum { OP_CHECK, OP_CREATE, OP_GRANT, OP_ATTENUATE, OP_DELEGATE, OP_REVOKE, OP_DELETE, OPS, NODES = OPS, RECORDS, CAPACITY, STALL, STALL_EVERY };
 
 #define WEIGHT(NAME, STANDARD) SETTING_INTEGER(NAME, STANDARD, 0, 1000, "weight of " NAME " in the mix")
 static const setting_t settings[] = {
@@ -24,6 +25,9 @@ static const setting_t settings[] = {
     [NODES] = SETTING_INTEGER("nodes", 48, 4, NODES_MAX, "capabilities that each thread holds at most"),
     [RECORDS] = SETTING_INTEGER("records", 2, 0, RECORDS_MAX, "capabilities of each thread that all delegate from"),
     [CAPACITY] = SETTING_INTEGER("capacity", 1 << 20, 1 << 10, CAPABILITY_MAX_CAPACITY, "slots of the table"),
+    [STALL] = SETTING_INTEGER("stall_ms", CHURN_STALL_MS, 0, 1000,
+                              "C4: how long one worker at a time is frozen, so that the others show that they go on; 0: never"),
+    [STALL_EVERY] = SETTING_INTEGER("stall_every_ms", 1000, 10, 3600000, "C4: mean time between two freezes"),
 };
 
 typedef struct {
@@ -403,11 +407,16 @@ static void finish(worker_t *worker) {
     free(shared);
 }
 
+/* The others must go on: without others there is nothing to see. */
+static stall_plan_t stall(const options_t *options) {
+    return (stall_plan_t){(double)options->settings[STALL].i, (double)options->settings[STALL_EVERY].i};
+}
+
 static bench_t bench = {
     .name = CHURN_BENCH,
     .summary = CHURN_SUMMARY,
     .unit_of_work = "one operation of the mix, with its oracles",
-    .contracts = "C1,C2,C3,C5",
+    .contracts = "C1,C2,C3,C4,C5",
     .settings = settings,
     .settings_count = sizeof settings / sizeof settings[0],
     .check = check_settings,
@@ -416,5 +425,6 @@ static bench_t bench = {
     .batch = batch,
     .leave = leave,
     .finish = finish,
+    .stall = stall,
 };
 BENCH_REGISTER(bench)

@@ -61,11 +61,20 @@ typedef struct {
 typedef struct run run_t;
 typedef struct worker worker_t;
 
+typedef struct options options_t;
+
+/* How long a worker is frozen to see that the others go on (stall.h), and the mean time between two such
+ * stalls; freeze_ms 0: never. */
+typedef struct {
+    double freeze_ms, every_ms;
+} stall_plan_t;
+
 typedef struct bench {
     const char *name; /* the file is bench_NAME.c */
     const char *summary;
     const char *unit_of_work; /* what one operation is */
-    const char *contracts;    /* whose violations it would report, comma separated; NULL: it checks none */
+    const char *contracts;    /* whose violations it would report, comma separated; NULL: it checks none.
+                              C4 only counts in runs that freeze workers */
     const setting_t *settings;
     size_t settings_count;
     bool (*check)(const run_t *run, char *why, size_t size); /* NULL: every combination is good */
@@ -74,6 +83,7 @@ typedef struct bench {
     uint64_t (*batch)(worker_t *worker);                     /* operations done */
     void (*leave)(worker_t *worker);
     void (*finish)(worker_t *worker);
+    stall_plan_t (*stall)(const options_t *options); /* NULL: no worker is ever frozen */
     struct bench *next;
 } bench_t;
 
@@ -87,7 +97,7 @@ const bench_t *bench_first(void); /* in order of names */
 /* ---- one run ---- */
 typedef enum { MEM_LOCAL, MEM_INTERLEAVE, MEM_NODE } mem_policy_t;
 
-typedef struct {
+struct options {
     const bench_t *bench;
     setting_value_t settings[SETTINGS_MAX]; /* in the order of bench->settings */
     int threads;
@@ -97,7 +107,7 @@ typedef struct {
     int mem_node;
     double seconds, warmup_s, interval_s; /* interval_s 0: no interval records */
     uint64_t seed;
-} options_t;
+};
 
 struct worker {
     run_t *run;

@@ -11,6 +11,7 @@
 
 #include "placement.h"
 #include "records.h"
+#include "stall.h"
 #include "window_state.h"
 
 enum {
@@ -103,6 +104,7 @@ static void *worker_main(void *argument) {
     run_t *run = seat->worker.run;
     struct window *window = run->window;
     const bench_t *bench = run->options->bench;
+    stall_enroll(run, seat->worker.index);
     if (!prepare(bench, seat)) {
         run_fail(run, "worker %d could not be prepared", seat->worker.index); /* keeps an earlier reason */
         return NULL;
@@ -184,8 +186,9 @@ static void print_interval(struct window *window, timing_t *timing, phase_t phas
 
 /* One phase: from `begin` for `seconds`, an interval record each `interval_s` but the last, which the
  * caller prints when the phase has really ended. */
-static void pass_phase(const options_t *options, struct window *window, timing_t *timing, phase_t phase,
-                       uint64_t begin, double seconds) {
+static void pass_phase(run_t *run, timing_t *timing, phase_t phase, uint64_t begin, double seconds) {
+    const options_t *options = run->options;
+    struct window *window = run->window;
     uint64_t end = begin + (uint64_t)(seconds * 1e9);
     uint64_t step = (uint64_t)(options->interval_s * 1e9);
     uint64_t tick = step ? begin + step : UINT64_MAX;
@@ -199,6 +202,8 @@ static void pass_phase(const options_t *options, struct window *window, timing_t
         evidence_print(window);
         uint64_t until = now + GLANCE_NS;
         until = until < tick ? until : tick;
+        uint64_t stall = phase == PHASE_MEASURE ? stall_step(run, now) : UINT64_MAX;
+        until = until < stall ? until : stall;
         wait_until(until < end ? until : end);
     }
 }
@@ -324,14 +329,16 @@ static bool measure(const options_t *options, run_t *run, timing_t *timing) {
     pthread_barrier_wait(&window->start);
     uint64_t now = clock_ns();
     if (warm) {
-        pass_phase(options, window, timing, PHASE_WARMUP, now, options->warmup_s);
+        pass_phase(run, timing, PHASE_WARMUP, now, options->warmup_s);
         if (options->interval_s > 0)
             print_interval(window, timing, PHASE_WARMUP, clock_ns());
         now = stop_asked(window) ? 0 : change_phase(window, PHASE_MEASURE);
     }
     if (now) {
         timing->begin_ns = now;
-        pass_phase(options, window, timing, PHASE_MEASURE, now, options->seconds);
+        stall_begin(run);
+        pass_phase(run, timing, PHASE_MEASURE, now, options->seconds);
+        stall_end(run);
     }
     timing->end_ns = change_phase(window, PHASE_STOP);
     return true;
@@ -362,8 +369,10 @@ int window_run(const options_t *options) {
     placement_step_aside(options);
     bool began = !stop_asked(&window) && start_workers(options, &run) && measure(options, &run, &timing);
     bool complete = began && wait_for_finish(&run);
-    if (complete)
+    if (complete) {
         correct_times(&window, &timing);
+        stall_count(&run);
+    }
     if (timing.begin_ns && options->interval_s > 0)
         print_interval(&window, &timing, PHASE_MEASURE, timing.end_ns);
     int status = print_result(&window, &timing, complete);

@@ -17,6 +17,7 @@ typedef struct {
     uint64_t began_ns, ended_ns;         /* when it saw the window begin and end */
     worker_t worker;
     pthread_t thread;
+    int tid; /* the kernel's number of it */
 } seat_t;
 
 #define NOT_BEGUN UINT64_MAX

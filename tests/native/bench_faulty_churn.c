@@ -62,7 +62,15 @@ static status_t faulty_thread_join(faulty_table_t *table, faulty_thread_t **self
 
 static void faulty_thread_leave(faulty_thread_t *self) { (void)self; }
 
-static void lock(const faulty_table_t *t) { pthread_mutex_lock((pthread_mutex_t *)&t->lock); }
+static void lock(const faulty_table_t *t) {
+    pthread_mutex_t *mutex = (pthread_mutex_t *)&t->lock;
+    if (!fault("lock_spins")) {
+        pthread_mutex_lock(mutex);
+        return;
+    }
+    while (pthread_mutex_trylock(mutex) != 0)
+        continue;
+}
 static void unlock(const faulty_table_t *t) { pthread_mutex_unlock((pthread_mutex_t *)&t->lock); }
 
 static bool faulty_check(const faulty_table_t *t, cap_id_t id, cap_rights_t need) {
@@ -235,6 +243,7 @@ static capability_audit_t faulty_audit(const faulty_table_t *t) {
 
 #define CHURN_BENCH "faulty_churn"
 #define CHURN_SUMMARY "the churn on a table with a planted fault"
+#define CHURN_STALL_MS 0
 #define TABLE(F) faulty_##F
 #define CAP(F) faulty_##F
 #include "churn.h"

@@ -45,7 +45,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-def churn(program: Path, fault: str, seconds: str) -> Said:
+def churn(program: Path, fault: str, seconds: str, *more: str) -> Said:
     arguments = [
         "run",
         "faulty_churn",
@@ -57,6 +57,7 @@ def churn(program: Path, fault: str, seconds: str) -> Said:
         "0",
         "--interval",
         "0",
+        *more,
     ]
     done = subprocess.run(
         [str(program), *arguments],
@@ -90,3 +91,14 @@ def test_a_planted_fault_is_seen(faulty: Path, fault: str) -> None:
         assert violation["evidence"]
         assert 0 <= violation["thread"] < 4
         assert violation["t"] >= 0
+
+
+def test_who_spins_for_a_frozen_worker_is_seen_by_the_time_it_burns(faulty: Path) -> None:
+    said = churn(faulty, "lock_spins", "3", "--set", "stall_ms=10", "--set", "stall_every_ms=10")
+    shown = said.of("violation")
+    assert {v["contract"] for v in shown} == {"C4"}
+    assert "ms of CPU" in shown[0]["evidence"]
+
+
+def test_a_spinning_lock_is_nobody_s_fault_while_nobody_is_frozen(faulty: Path) -> None:
+    assert churn(faulty, "lock_spins", "0.5").of("violation") == []
