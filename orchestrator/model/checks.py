@@ -6,7 +6,7 @@ said in the same breath. Values of a wrong type are left to the models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
@@ -216,10 +216,18 @@ def _settings(job: dict[str, Any], axes: dict[str, Any], names: Names) -> Iterat
             if name == "bench":
                 yield from _bench(path, value, names)
         elif not workload.FREE_SETTINGS:
-            yield Problem(path, *unknown("setting", name, workload.SETTINGS))
+            yield from _unknown_setting(path, name, workload.SETTINGS)
         elif "bench" in workload.SETTINGS:
             for bench, settings in known.items():
                 yield from _of_bench(path, name, value, bench, settings)
+
+
+def _unknown_setting(path: YamlPath, name: str, known: Collection[str], of: str = "") -> Iterator[Problem]:
+    """An axis of the matrix is told once, at its name, not for each of its values."""
+    if path[0] == "matrix" and path[2] != 0:
+        return
+    what, hint = unknown("setting", name, known)
+    yield Problem(path[:2], what + of, hint if known or not of else "the bench takes none")
 
 
 def _bench(path: YamlPath, value: Any, names: Names) -> Iterator[Problem]:
@@ -242,8 +250,7 @@ def _of_bench(
 ) -> Iterator[Problem]:
     setting = next((s for s in settings if s.name == name), None)
     if setting is None:
-        what, hint = unknown("setting", name, [s.name for s in settings])
-        yield Problem(path, f"{what} of bench {bench}", hint if settings else "the bench takes none")
+        yield from _unknown_setting(path, name, [s.name for s in settings], f" of bench {bench}")
         return
     wrong = list(_fits(path, setting.type, setting.choices, value))
     yield from wrong
