@@ -52,13 +52,16 @@ class _Step:
 
 
 def drive(unit: Unit, halt: Halt, opener: Opener = open_link) -> Iterator[Piece]:
-    """Every step of the unit ends with exactly one ``step_…`` note, unless the consumer goes away."""
+    """Every step of the unit ends with exactly one ``step_…`` note, unless the consumer goes away; a host
+    that is given up has a ``host`` note before them."""
     host = _Host(unit, opener, halt)
     stops = [STOPS[s.name](s.argument) for s in unit.job.stops if STOPS[s.name].scope == "host"]
     steps = [_begin(unit, s, stops) for s in unit.steps]
     try:
         yield from _rounds(host, steps, stops, halt)
     except _HostGone as e:
+        about = {"host": unit.address.name, "status": "lost", "reason": str(e)}
+        yield Note("host", {**about, "bytes_shipped": 0, "clock_offset_s": None})
         for step in steps:
             if step.over is None:
                 yield _note(unit, step.plan, "step_lost", str(e))

@@ -164,24 +164,26 @@ def _hosts(
 ) -> Iterator[Row]:
     said = {e.data.get("host"): e.data for e in journals.controller if e.kind == "host"}
     shipped: dict[Any, int] = {}
+    offsets: dict[Any, float] = {}
     for entry in journals.controller:
         if entry.kind == "host":
             host = entry.data.get("host")
             shipped[host] = shipped.get(host, 0) + int(entry.data.get("bytes_shipped") or 0)
+            if entry.data.get("clock_offset_s") is not None:
+                offsets[host] = entry.data["clock_offset_s"]
     boots = [f.boot_id for h, f in facts.items() if h in plan.hosts]
     for host in plan.hosts:
         status, reason = _host_status(host, plan, said.get(host), outcomes)
         fact = facts.get(host)
         # two hosts with one kernel take each other's CPU time: as good as emulated for a figure
         shared = fact is not None and bool(fact.boot_id) and boots.count(fact.boot_id) > 1
-        word = said.get(host, {})
         yield (
             run,
             host,
             status,
             reason,
             *_facts_columns(fact, shared or host in emulated),
-            word.get("clock_offset_s"),
+            offsets.get(host),
             shipped.get(host),
         )
 

@@ -153,10 +153,14 @@ def test_a_host_that_stays_away_is_lost_with_all_its_steps(monkeypatch: pytest.M
     a, b = step("a", "h", 0), step("a", "h", 1)
     agent = Agent()
     agent.refusals = [Unreachable("h", "nothing listens there")] * 50
-    said = words(run(agent, unit(a, b)))
+    pieces = run(agent, unit(a, b))
+    said = words(pieces)
     assert {kind for kind, _ in said.values()} == {"step_lost"}
     assert all("out of reach for" in why and "nothing listens there" in why for _, why in said.values())
     assert len(said) == 2
+    (host,) = [p.data for p in pieces if isinstance(p, Note) and p.kind == "host"]
+    assert (host["host"], host["status"]) == ("h", "lost")
+    assert "nothing listens there" in host["reason"]
 
 
 def test_a_host_whose_key_changed_is_lost_at_once() -> None:

@@ -110,6 +110,19 @@ def test_hosts_carry_their_facts_and_only_cpus_that_may_be_used(rebuilt: Rebuilt
     assert host["bytes_shipped"] == 9
 
 
+def test_a_host_that_is_lost_in_the_middle_is_lost_and_keeps_what_was_known_of_it(tmp_path: Path) -> None:
+    gone = {
+        "host": "h1",
+        "status": "lost",
+        "reason": "out of reach",
+        "bytes_shipped": 0,
+        "clock_offset_s": None,
+    }
+    host = rebuild(sample(tmp_path).note("host", gone).finish()).tables["hosts"].iloc[0]
+    assert (host["status"], host["reason"]) == ("lost", "out of reach")
+    assert (host["bytes_shipped"], host["clock_offset"]) == (9, 0.0)
+
+
 @pytest.mark.parametrize(("virtualisation", "emulated"), [("qemu-tcg", True), ("kvm", False)])
 def test_a_host_under_an_emulator_is_marked(tmp_path: Path, virtualisation: str, emulated: bool) -> None:
     rebuilt = rebuild(sample(tmp_path).facts("h1", virtualisation=virtualisation).finish())
