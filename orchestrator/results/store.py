@@ -37,7 +37,7 @@ def read_tables(folder: RunFolder) -> Tables:
             table = pq.read_table(path)
         except (OSError, pa.ArrowException) as e:
             raise InputError(str(path), f"cannot be read: {e}", "orch report RUN computes it anew") from e
-        version = (table.schema.metadata or {}).get(b"orch.tables_version", b"?").decode()
+        version = _version(table.schema.metadata)
         if version != str(TABLES_VERSION):
             raise InputError(
                 str(path),
@@ -49,10 +49,18 @@ def read_tables(folder: RunFolder) -> Tables:
 
 
 def is_current(folder: RunFolder) -> bool:
-    """The tables are there and no journal is newer than they are."""
+    """The tables are there, whole and of this version, and no journal is newer than they are."""
     written = [folder.tables / f"{name}.parquet" for name in TABLES]
-    if not all(p.is_file() for p in written):
+    try:
+        versions = {_version(pq.read_metadata(p).metadata) for p in written}
+    except (OSError, pa.ArrowException):
+        return False
+    if versions != {str(TABLES_VERSION)}:
         return False
     oldest = min(p.stat().st_mtime_ns for p in written)
     journals = (folder.path / "journal").rglob("*.ndjson")
     return all(p.stat().st_mtime_ns <= oldest for p in journals)
+
+
+def _version(metadata: dict[bytes, bytes] | None) -> str:
+    return (metadata or {}).get(b"orch.tables_version", b"?").decode()

@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import run_folders as rf
 import typer
@@ -146,6 +148,26 @@ def test_query_answers_over_all_runs_and_computes_missing_tables(root: Path) -> 
     sql = "select run, count(*) as n from steps group by 1 order by 1"
     said = json.loads(call(root, "results", "query", sql, "--json").stdout)
     assert said == [{"run": ID, "n": 1}, {"run": LAST, "n": 2}]
+
+
+def of_another_version(path: Path) -> None:
+    table = pq.read_table(path)
+    old = {**table.schema.metadata, b"orch.tables_version": b"0"}
+    pq.write_table(table.slice(0, 0).replace_schema_metadata(old), path)
+
+
+def damaged(path: Path) -> None:
+    path.write_bytes(b"PAR1 not")
+
+
+@pytest.mark.parametrize("spoil", [of_another_version, damaged])
+def test_tables_that_are_damaged_or_of_another_version_are_computed_anew(
+    root: Path, spoil: Callable[[Path], None]
+) -> None:
+    sql = "select count(*) as n from steps"
+    before = json.loads(call(root, "results", "query", sql, "--json").stdout)
+    spoil(root / LAST / "tables" / "steps.parquet")
+    assert json.loads(call(root, "results", "query", sql, "--json").stdout) == before
 
 
 def test_query_prints_csv_and_a_plain_table(root: Path) -> None:
