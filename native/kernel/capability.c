@@ -204,6 +204,9 @@ status_t capability_attenuate(capability_thread_t *self, cap_id_t id, cap_rights
 static status_t revoke_inside(capability_thread_t *self, cap_id_t id) {
     capability_table_t *table = self->table;
     uint64_t index = index_of(id);
+    if (generation_of(id) == 0) {
+        return STATUS_STALE; // no id; and entry 0 and a slot never used would look like the dead ones of these
+    }
     /* edge LIFE:A — the capability, or its end; :RA is in tree_kill */
     uint64_t state = atomic_load_acquire_u64(&entry_of(table, id)->state);
     if (state == state_of(generation_of(id), index, PHASE_DEAD)) {

@@ -102,6 +102,21 @@ static void absent_ids_fail_everywhere(bed_t *bed) {
     EXPECT(holds(bed, live, CAPABILITY_RIGHTS_ALL));
 }
 
+static void a_table_in_which_nothing_was_made_holds_no_id(bed_t *bed) {
+    cap_id_t child = 7;
+    for (cap_id_t id = 0; id < 300; id++) { // among them none, and the low indices of generation 0
+        EXPECT(!holds(bed, id, 0));
+        EXPECT_EQ(bed->ops->revoke(bed->self, id), STATUS_STALE);
+        EXPECT_EQ(bed->ops->delete_one(bed->self, id), STATUS_STALE);
+        EXPECT_EQ(bed->ops->grant(bed->self, id, READ), STATUS_STALE);
+        EXPECT_EQ(bed->ops->attenuate(bed->self, id, READ), STATUS_STALE);
+        EXPECT_EQ(bed->ops->delegate(bed->self, id, READ, &child), STATUS_STALE);
+    }
+    EXPECT_EQ(child, 7);
+    cap_id_t root = root_of(bed, CAPABILITY_RIGHTS_ALL);
+    EXPECT(holds(bed, child_of(bed, root, READ), READ)); // what was asked left no trace
+}
+
 static void grant_adds_to_a_root_and_never_to_a_child(bed_t *bed) {
     cap_id_t root = root_of(bed, READ | DELEGATE);
     cap_id_t child = child_of(bed, root, READ);
@@ -274,6 +289,7 @@ static int run_contract(const capability_ops_t *ops) {
         CONTRACT_TEST(created_capability_answers_for_its_rights_alone),
         CONTRACT_TEST(lookup_tells_object_rights_and_parent),
         CONTRACT_TEST(absent_ids_fail_everywhere),
+        CONTRACT_TEST(a_table_in_which_nothing_was_made_holds_no_id),
         CONTRACT_TEST(grant_adds_to_a_root_and_never_to_a_child),
         CONTRACT_TEST(delegate_never_gives_more_than_the_parent_holds),
         CONTRACT_TEST(attenuate_takes_rights_from_the_whole_subtree_for_good),
