@@ -246,8 +246,9 @@ static status_t delete_inside(capability_thread_t *self, cap_id_t id) {
         if ((children & CHILDREN_CLOSED) != 0) {
             return help_end(self, id);
         }
-        // What has ended stays ended, so if the list is the same when it is closed, no child lives then.
-        if (!tree_all_ended(table, children)) {
+        // Who is dead stays dead, so if the list is the same when it is closed, no child lives then. What lives below a dead
+        // child is being revoked; tree_end goes through it as well, so the delete waits for nobody.
+        if (!tree_all_dead(table, children)) {
             return STATUS_BUSY;
         }
         /* edge CHILD:RA — no child from here on, and none that lives; :RA is in tree_push */

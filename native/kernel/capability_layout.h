@@ -110,5 +110,5 @@ void tree_kill(capability_thread_t *self, uint64_t index);
 void tree_end(capability_thread_t *self, uint64_t root);
 // Takes `index` out of use, or leaves it to its parent's next sweep. For the one caller that closed it, after tree_end.
 void tree_finish(capability_thread_t *self, uint64_t index);
-// Whether nothing but ended subtrees is in the list that starts with `first`.
-bool tree_all_ended(const capability_table_t *table, uint64_t first);
+// Whether nobody lives, or is about to, in the list that starts with `first`. Below the dead, somebody may still: see tree_end.
+bool tree_all_dead(const capability_table_t *table, uint64_t first);

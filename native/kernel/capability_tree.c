@@ -79,17 +79,23 @@ void tree_kill(capability_thread_t *self, uint64_t index) {
     }
 }
 
-static bool is_ended(const capability_table_t *table, uint64_t index) {
+static bool is_dead(const capability_table_t *table, uint64_t index) {
     /* edge LIFE:A — the end of the capability; :RA is in tree_kill */
     phase_t phase = phase_of(atomic_load_acquire_u64(&table->entries[index].state), index);
-    /* edge CHILD:A — the end of all below; :RA is in take_list */
-    uint64_t children = atomic_load_acquire_u64(&table->slots[index].children);
-    return (phase == PHASE_DEAD || phase == PHASE_RETIRED) && children == CHILDREN_CLOSED;
+    return phase == PHASE_DEAD || phase == PHASE_RETIRED;
 }
 
-bool tree_all_ended(const capability_table_t *table, uint64_t first) {
+static bool is_ended(const capability_table_t *table, uint64_t index) {
+    if (!is_dead(table, index)) {
+        return false;
+    }
+    /* edge CHILD:A — the end of all below; :RA is in take_list */
+    return atomic_load_acquire_u64(&table->slots[index].children) == CHILDREN_CLOSED;
+}
+
+bool tree_all_dead(const capability_table_t *table, uint64_t first) {
     for (uint64_t at = first; at != 0;) {
-        if (!is_ended(table, at)) {
+        if (!is_dead(table, at)) {
             return false;
         }
         /* edge SIBLING:A — the next node's words; :R is in unlink_node */
