@@ -74,10 +74,10 @@ static void run_bag(reclaim_thread_t *from, bag_t *bag, void *owner) {
         node->run(node, owner);
         node = next;
     }
-    /* relaxed: a hint for visitors and an account for quiet times; the seat orders the bags themselves */
+    /* relaxed: written by who has the seat alone */
     uint64_t waiting = atomic_load_relaxed_u64(&from->waiting);
-    /* relaxed: as above */
-    atomic_store_relaxed_u64(&from->waiting, waiting - count);
+    /* edge WAITING:R — what the callbacks did, also while the visitor is still in the seat; :A is in is_drained */
+    atomic_store_release_u64(&from->waiting, waiting - count);
 }
 
 void reclaim_destroy(reclaim_t *domain) {
@@ -267,8 +267,8 @@ static bool is_drained(const reclaim_thread_t *self) {
         const reclaim_thread_t *thread = &domain->threads[i];
         /* edge SEAT:A — the count of who left; :R is in reclaim_leave_domain */
         uint32_t seat = atomic_load_acquire_u32(&thread->seat);
-        /* relaxed: the seat's edge orders it */
-        if ((thread == self || seat != SEAT_TAKEN) && atomic_load_relaxed_u64(&thread->waiting) > 0) {
+        /* edge WAITING:A — what the callbacks did, whoever ran them; :R is in run_bag */
+        if ((thread == self || seat != SEAT_TAKEN) && atomic_load_acquire_u64(&thread->waiting) > 0) {
             return false;
         }
     }
