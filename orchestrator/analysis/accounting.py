@@ -27,7 +27,9 @@ def analyse(tables: Tables, plan: Plan, job: JobPlan | None, _: Parameters) -> l
     parts += [f"{len(by_status[x])} {x}" for x in Status if x is not Status.PASSED and by_status[x]]
     parts += [f"{len(missing)} missing from the tables"] if missing else []
     verdict = Verdict.HOLDS
-    if by_status[Status.LOST] or missing or not ran:
+    # a stop condition was asked for; an interrupt leaves open what the rest would have shown
+    cut = [s for s in by_status[Status.STOPPED] if str(reason.get(s.id, "")).startswith("interrupted")]
+    if by_status[Status.LOST] or cut or missing or not ran:
         verdict = Verdict.UNKNOWN
     if by_status[Status.FAILED]:
         verdict = Verdict.VIOLATED

@@ -30,6 +30,8 @@ class _HostState:
     rate: str = ""
     state: str = "waiting"
     bad: int = 0
+    #: of the launch under way, on this machine's monotonic clock
+    launch_began: float | None = None
 
 
 class Progress:
@@ -69,12 +71,14 @@ class Progress:
     def entry(self, unit: Unit, step: str, entry: Entry) -> None:
         host = self.hosts[unit.address.name]
         if entry.kind == "started":
+            host.launch_began = time.monotonic()
             host.step = f"{step} {self._cells.get(step, '')}".rstrip()
         elif entry.kind == "record":
             self._record(host, unit, step, entry)
         elif entry.kind == "ended":
             cost, planned = self._costs.get(step, (0.0, 1))
             host.launches += 1
+            host.launch_began = None
             host.done_s += cost
             if planned is not None and entry.launch + 1 > planned:
                 host.planned_s += cost
@@ -116,7 +120,8 @@ class Progress:
 
     def remaining(self, host: _HostState) -> float:
         """Seconds, from the launches that are still planned."""
-        return max(0.0, host.planned_s - host.done_s)
+        under_way = 0.0 if host.launch_began is None else time.monotonic() - host.launch_began
+        return max(0.0, host.planned_s - host.done_s - under_way)
 
 
 class Plain(Progress):

@@ -44,7 +44,7 @@ class Rebuilt:
     verdict: Verdict
     exit_code: int
     interrupted: bool
-    #: seconds from the first to the last entry of the controller's journal
+    #: seconds, as far as the journals tell
     took_s: float
 
 
@@ -77,7 +77,7 @@ def rebuild(folder: RunFolder, *, write: bool = True) -> Rebuilt:
         verdict=verdict,
         exit_code=code,
         interrupted=folded.interrupted,
-        took_s=_took(journals.controller),
+        took_s=_took(journals.controller, folded.outcomes),
     )
 
 
@@ -153,5 +153,10 @@ def _unwritten(_: str) -> None:
     """Of a rebuild that leaves the folder as it is, a crashed analysis shows in its finding alone."""
 
 
-def _took(controller: Sequence[Entry]) -> float:
-    return controller[-1].t - controller[0].t if controller else 0.0
+def _took(controller: Sequence[Entry], outcomes: Sequence[Outcome]) -> float:
+    """Where the controller was killed, the last end of a launch on a host stands for its own last word."""
+    if not controller:
+        return 0.0
+    over = any(e.kind == "run_ended" for e in controller)
+    ends = [] if over else [o.ended for o in outcomes if o.ended is not None]
+    return max(controller[-1].t, *ends) - controller[0].t if ends else controller[-1].t - controller[0].t

@@ -43,7 +43,7 @@ def test_ctrl_c_once_stops_the_hosts_and_still_writes_tables_and_report(tmp_path
     assert not sleeping("301.25")
     run = only_run(tmp_path / "runs")
     assert {s for s, _ in endings(run).values()} == {"stopped"}
-    assert "interrupted" in out
+    assert "INTERRUPTED – unknown: " in out
     assert "Traceback" not in out + err
 
 
