@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Plants each known fault of native/mutants/*.patch in a copy of the sources, and expects the stress test to find it.
+"""Plants each known fault of native/mutants/*.patch in a copy of the sources, and expects the tests to find it.
 
-    check_mutants.py [--seconds S] [--threads N] [--attempts N] [--only NAME] [--json]
+    check_mutants.py [--seconds S] [--threads N] [--attempts N] [--only NAME] [--stress] [--json]
 
 First the sources as they are must pass: a detector that reports the correct table proves nothing. Then for every patch: copy,
-apply (git apply -p1), build test_stress with $CC (default cc), run it with up to N seeds until one run fails. One line per mutant: its name, the
-contract that its first line says it breaks (`Breaks: C1`), `killed` with the seconds and the first line of the report, or
-`SURVIVED`. Exit status 0 if all were killed, 1 if not, 2 for wrong usage or a patch that does not apply or build.
+apply (git apply -p1), build with $CC (default cc), run test_schedules, and if that passes test_stress with up to N seeds until one run
+fails. The schedules come from seeds, so what they find does not depend on how busy the machine is; the stress test runs on its real
+CPUs. One line per mutant: its name, the contract that its first line says it breaks (`Breaks: C1`), `killed` with the
+detector, the seconds and the first line of the report, or `SURVIVED`. Exit status 0 if all were killed, 1 if not, 2 for wrong usage or a patch that does not apply or build.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Verdict:
     name: str
     breaks: str
     killed: bool
+    #: test_schedules | test_stress, "" where it survived
+    detector: str
     seconds: float
     report: str
 
@@ -41,18 +44,20 @@ class Unusable(Exception):
     """A patch that does not apply, sources that do not build, or a clean run that fails."""
 
 
-def build(sources: Path) -> Path:
-    """Builds test_stress in a copy of the sources; the program's path."""
-    program = sources / "test_stress"
-    inputs = [
-        str(path) for folder in ("kernel", "baseline") for path in sorted((sources / folder).glob("*.c"))
-    ]
-    inputs = [path for path in inputs if not Path(path).name.startswith("test_")]
+def build(sources: Path, test: str) -> Path:
+    """Builds a test in a copy of the sources; the program's path."""
+    program = sources / test
+    # test_schedules includes the sources that it looks into
+    inputs = [sources / "kernel" / "atomics.c", sources / "kernel" / "status.c"]
+    if test != "test_schedules":
+        inputs = [
+            path for folder in ("kernel", "baseline") for path in sorted((sources / folder).glob("*.c"))
+        ]
     command = [
         os.environ.get("CC", "cc"),
         *FLAGS,
-        *inputs,
-        "test/test_stress.c",
+        *(str(path) for path in inputs if not path.name.startswith("test_")),
+        f"test/{test}.c",
         "-o",
         str(program),
         "-pthread",
@@ -86,9 +91,17 @@ def apply(patch: Path, sources: Path) -> None:
         raise Unusable(f"{patch.name} does not apply: {done.stderr.strip()}")
 
 
-def run(program: Path, seconds: float, threads: int, seed: int) -> tuple[bool, str]:
+def explore(program: Path, seconds: float) -> tuple[bool, str]:
+    """Whether the schedules from seed 1 on passed for that long, and the first line reported otherwise."""
+    return run_one([str(program), str(seconds), "1"], seconds)
+
+
+def stress(program: Path, seconds: float, threads: int, seed: int) -> tuple[bool, str]:
     """Whether one run of the stress test passed, and the first line it reported otherwise."""
-    command = [str(program), str(seconds), str(threads), str(seed), "lockfree"]
+    return run_one([str(program), str(seconds), str(threads), str(seed), "lockfree"], seconds)
+
+
+def run_one(command: list[str], seconds: float) -> tuple[bool, str]:
     environment = {**os.environ, "ORCH_STRESS_STALL": "3"}
     try:
         done = subprocess.run(
@@ -109,34 +122,43 @@ def judge(patch: Path, options: argparse.Namespace) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="orch-mutant-") as folder:
         sources = copy_of(Path(folder))
         apply(patch, sources)
-        program = build(sources)
+        schedules, stressing = build(sources, "test_schedules"), build(sources, "test_stress")
         started = time.monotonic()
+
+        def spent() -> float:
+            return round(time.monotonic() - started, 2)
+
+        passed, report = (True, "") if options.stress else explore(schedules, options.seconds)
+        if not passed:
+            return Verdict(patch.stem, breaks, True, "test_schedules", spent(), report)
         for attempt in range(options.attempts):
-            passed, report = run(program, options.seconds, options.threads, attempt + 1)
+            passed, report = stress(stressing, options.seconds, options.threads, attempt + 1)
             if not passed:
-                return Verdict(patch.stem, breaks, True, round(time.monotonic() - started, 2), report)
-        return Verdict(patch.stem, breaks, False, round(time.monotonic() - started, 2), "")
+                return Verdict(patch.stem, breaks, True, "test_stress", spent(), report)
+        return Verdict(patch.stem, breaks, False, "", spent(), "")
 
 
 def check_clean(options: argparse.Namespace) -> None:
     """The sources as they are pass for as long as a mutant gets per attempt."""
     with tempfile.TemporaryDirectory(prefix="orch-mutant-") as folder:
-        passed, report = run(build(copy_of(Path(folder))), options.seconds, options.threads, 1)
+        sources = copy_of(Path(folder))
+        passed, report = explore(build(sources, "test_schedules"), options.seconds)
+        if passed:
+            passed, report = stress(build(sources, "test_stress"), options.seconds, options.threads, 1)
         if not passed:
-            raise Unusable(f"the stress test reports the sources as they are: {report}")
+            raise Unusable(f"a test reports the sources as they are: {report}")
 
 
 def main() -> int:
     """Judges every mutant and prints the verdicts."""
-    parser = argparse.ArgumentParser(
-        description="plants known faults and expects the stress test to find them"
-    )
+    parser = argparse.ArgumentParser(description="plants known faults and expects the tests to find them")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one attempt")
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument(
         "--attempts", type=int, default=4, help="seeds to try before a mutant counts as survived"
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these mutants alone")
+    parser.add_argument("--stress", action="store_true", help="the stress test alone")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     patches = [
@@ -153,7 +175,11 @@ def main() -> int:
         for patch in patches:
             verdict = judge(patch, options)
             verdicts.append(verdict)
-            fate = f"killed in {verdict.seconds} s: {verdict.report}" if verdict.killed else "SURVIVED"
+            fate = (
+                f"killed by {verdict.detector} in {verdict.seconds} s: {verdict.report}"
+                if verdict.killed
+                else "SURVIVED"
+            )
             if not options.json:
                 print(f"{verdict.name} (breaks {verdict.breaks}): {fate}", flush=True)
     except Unusable as error:
