@@ -1,15 +1,13 @@
-"""Ctrl-C once, twice, and the death of the processes around a run."""
+"""Ctrl-C once and twice."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
-from orch_process import endings, only_run, orch, press_ctrl_c, start, table, wait_for, write
+from orch_process import endings, only_run, orch, press_ctrl_c, start, wait_for, write
 
 pytestmark = pytest.mark.ray
 
@@ -66,33 +64,3 @@ def test_ctrl_c_twice_leaves_at_once_and_the_report_is_still_there(tmp_path: Pat
     wait_for(lambda: not [p for p in children if p.is_running() and p.status() != psutil.STATUS_ZOMBIE])
     for left in sleeping("302.25"):  # the agent on the host goes on until its own limits: that is its task
         left.kill()
-
-
-TICKS = """\
-orch: 1
-name: ticks
-hosts: all
-jobs:
-  - name: ticks
-    workload: command
-    with: {argv: [sh, -c, "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo tick $i; sleep 0.5; done"]}
-    launches: 2
-"""
-
-
-def test_the_death_of_rays_driver_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
-    process = start("run", "playbook", write(tmp_path, "t.yml", TICKS), "--runs", tmp_path / "runs")
-    journal = wait_for(lambda: list((tmp_path / "runs").glob("*/journal/local/ticks-*.ndjson")))[0]
-    wait_for(lambda: journal.read_text().count("tick ") >= 3)
-    (driver,) = [p for p in psutil.Process(process.pid).children() if "spawn_main" in " ".join(p.cmdline())]
-    os.kill(driver.pid, signal.SIGKILL)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    run = only_run(tmp_path / "runs")
-    assert {s for s, _ in endings(run).values()} == {"passed"}
-    events = table(run, "events")
-    ticks = events[events.text.str.contains("tick ")]
-    assert sorted(zip(ticks.launch, ticks.seq, strict=True)) == sorted(
-        set(zip(ticks.launch, ticks.seq, strict=True))
-    )
-    assert len(ticks) == 24
