@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from orchestrator.engine.seats import RaySeats
 from orchestrator.engine.unit import Piece, Unit
-from orchestrator.fleet.cluster import embedded
+from orchestrator.fleet.cluster import embedded, make_home, remove_home
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ class DriverSeats:
         self._hosts = list(hosts)
         self._logs = logs
         self._child: Any = None
+        #: where the child's Ray lives
+        self._home: Path | None = None
         self._pipe: Connection | None = None
         self._running: dict[str, Unit] = {}
         self._dead: deque[tuple[str, SeatDied]] = deque()
@@ -99,8 +101,12 @@ class DriverSeats:
     def _start(self) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
+        self._home = make_home()
         self._child = spawn.Process(
-            target=_serve, args=(theirs, self._hosts, self._logs), name="orch-ray-driver", daemon=False
+            target=_serve,
+            args=(theirs, self._hosts, self._home, self._logs),
+            name="orch-ray-driver",
+            daemon=False,
         )
         # it hears nothing of a Ctrl-C until it can say what to do about it (`_serve`): a mask is inherited.
         # The tracker is started before, for its start takes SIGINT out of the mask.
@@ -140,9 +146,13 @@ class DriverSeats:
                 self._child.kill()
                 self._child.join(5.0)
             self._child = None
+        if self._home is not None:
+            # the child has done so, unless something ended it
+            remove_home(self._home, self._logs)
+            self._home = None
 
 
-def _serve(pipe: Connection, hosts: Sequence[str], logs: Path) -> None:
+def _serve(pipe: Connection, hosts: Sequence[str], home: Path, logs: Path) -> None:
     """The child: until the other end of the pipe is closed, or is gone with its process."""
     for number in _NOT_ITS_OWN:
         signal.signal(number, signal.SIG_IGN)
@@ -152,19 +162,19 @@ def _serve(pipe: Connection, hosts: Sequence[str], logs: Path) -> None:
     log = os.open(logs / "ray-driver.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    with contextlib.suppress(EOFError, OSError):
-        try:
-            with embedded(logs):
-                pipe.send(("ready", None))
-                _relay(pipe, RaySeats(hosts))
-        except (EOFError, OSError):
-            raise
-        except Exception as e:
-            logging.getLogger(__name__).exception("the driver ends")
+    try:
+        # the other end leaves when there is no more to do: that is no failure
+        with embedded(home, logs), contextlib.suppress(EOFError, OSError):
+            pipe.send(("ready", None))
+            _relay(pipe, RaySeats(hosts))
+    except Exception as e:
+        logging.getLogger(__name__).exception("the driver ends")
+        with contextlib.suppress(OSError):
             pipe.send(("failed", f"{type(e).__name__}: {e}"))
 
 
 def _relay(pipe: Connection, seats: RaySeats) -> None:
+    """Until the pipe is closed: EOFError or OSError."""
     while True:
         while pipe.poll(0):
             verb, *args = pipe.recv()

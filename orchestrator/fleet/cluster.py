@@ -32,12 +32,23 @@ _SETTINGS = {
 }
 
 
+def make_home() -> Path:
+    """A folder for one embedded Ray, to be removed with `remove_home`. Sockets lie below it, and their
+    paths are limited to 107 bytes: so it is not in the run folder."""
+    return Path(tempfile.mkdtemp(prefix="orch-ray-", dir="/tmp"))
+
+
+def remove_home(home: Path, logs: Path | None = None) -> None:
+    """``logs``: where Ray's logs are kept first. Harmless where it is gone already."""
+    if logs is not None:
+        _keep_logs(home, logs)
+    shutil.rmtree(home, ignore_errors=True)
+
+
 @contextlib.contextmanager
-def embedded(logs: Path) -> Iterator[None]:
-    """Start Ray on this machine and end it on the way out. Its logs are moved to ``logs`` where the
-    body raised, else removed. Raises SetupError where Ray does not start."""
-    # sockets lie below it, and their paths are limited to 107 bytes: not in the run folder
-    home = Path(tempfile.mkdtemp(prefix="orch-ray-", dir="/tmp"))
+def embedded(home: Path, logs: Path) -> Iterator[None]:
+    """Start Ray on this machine and end it on the way out, and its home with it. Its logs are moved to
+    ``logs`` where the body raised, else removed. Raises SetupError where Ray does not start."""
     token = home / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
@@ -56,9 +67,7 @@ def embedded(logs: Path) -> Iterator[None]:
                 os.environ.pop(key, None)
             else:
                 os.environ[key] = value
-        if not clean:
-            _keep_logs(home, logs)
-        shutil.rmtree(home, ignore_errors=True)
+        remove_home(home, None if clean else logs)
 
 
 def _start(home: Path) -> None:

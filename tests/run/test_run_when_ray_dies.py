@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,12 @@ def head(orch: psutil.Process) -> psutil.Process:
     return found
 
 
+def home_of(orch: psutil.Process) -> Path:
+    """Where its Ray lives, as the head was told."""
+    (found,) = set(re.findall(r"/tmp/orch-ray-[a-z0-9_]+", " ".join(head(orch).cmdline())))
+    return Path(found)
+
+
 def goes_on(
     tmp: Path, ticks: int, launches: int, victim: Callable[[psutil.Process], psutil.Process], timeout_s: float
 ) -> None:
@@ -42,9 +49,13 @@ def goes_on(
     process = start("run", "playbook", write(tmp, "ticks.yml", text), "--runs", tmp / "runs")
     journal = wait_for(lambda: list((tmp / "runs").glob("*/journal/local/ticks-*.ndjson")))[0]
     wait_for(lambda: journal.read_text().count("tick ") >= 3)
-    os.kill(victim(psutil.Process(process.pid)).pid, signal.SIGKILL)
+    orch = psutil.Process(process.pid)
+    home = home_of(orch)
+    assert home.is_dir()
+    os.kill(victim(orch).pid, signal.SIGKILL)
     _, err = process.communicate(timeout=timeout_s)
     assert process.returncode == 0, err
+    assert not home.exists(), "what a Ray that was killed has left is cleared away"
     run = only_run(tmp / "runs")
     assert {s for s, _ in endings(run).values()} == {"passed"}
     events = table(run, "events")
