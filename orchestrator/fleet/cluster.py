@@ -24,6 +24,9 @@ NODE_ADDRESS = "127.0.0.2"
 #: Ray's smallest object store; journals pass through it in pieces of some kilobytes.
 OBJECT_STORE_BYTES = 80 * 2**20
 
+#: Ray opens its own folder to everybody, sockets included; the one around it stays ours. Short: see `make_home`.
+_BELOW = "r"
+
 _SETTINGS = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -86,7 +89,7 @@ def _start(home: Path) -> None:
             configure_logging=False,
             object_store_memory=OBJECT_STORE_BYTES,
             _node_ip_address=NODE_ADDRESS,
-            _temp_dir=str(home),
+            _temp_dir=str(home / _BELOW),
         )
     except Exception as e:  # Ray documents no set of exceptions for a failed start
         raise SetupError(
@@ -101,6 +104,6 @@ def _stop() -> None:
 
 
 def _keep_logs(home: Path, logs: Path) -> None:
-    for session in home.glob("session_[0-9]*"):
+    for session in (home / _BELOW).glob("session_[0-9]*"):
         with contextlib.suppress(OSError):
             shutil.copytree(session / "logs", logs / "ray", dirs_exist_ok=True)

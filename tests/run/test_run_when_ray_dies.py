@@ -51,7 +51,7 @@ def goes_on(
     wait_for(lambda: journal.read_text().count("tick ") >= 3)
     orch = psutil.Process(process.pid)
     home = home_of(orch)
-    assert home.is_dir()
+    assert home.stat().st_mode & 0o777 == 0o700, "tokens and sockets are nobody else's"
     os.kill(victim(orch).pid, signal.SIGKILL)
     _, err = process.communicate(timeout=timeout_s)
     assert process.returncode == 0, err
