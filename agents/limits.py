@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 try:
     import ctypes
 except ImportError:  # a Python that was built without libffi
-    ctypes = None  # type: ignore[assignment]
+    ctypes = None  # type: ignore[assignment] # a Python built without it still runs the agent
 
 #: Between SIGTERM and SIGKILL.
 GRACE_S = 2.0

@@ -140,7 +140,7 @@ class Supervisor:
             env=self._environment(),
             start_new_session=True,
             # safe: this process has one thread
-            preexec_fn=limits.before_exec(self.order.limits.core_bytes, self.affinity),  # noqa: PLW1509
+            preexec_fn=limits.before_exec(self.order.limits.core_bytes, self.affinity),  # noqa: PLW1509 - one thread only
             bufsize=0,
         )
         # it is waited for with wait4, together with whatever it leaves behind

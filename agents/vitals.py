@@ -70,7 +70,7 @@ def _sensors(root: str) -> Iterator[str]:
         with contextlib.suppress(OSError):
             for device in sorted(os.listdir(root + folder)):  # noqa: PTH208 - paths stay relative to root
                 path = "%s/%s" % (folder, device)
-                names = sorted(os.listdir(root + path))  # noqa: PTH208
+                names = sorted(os.listdir(root + path))  # noqa: PTH208 - as above
                 yield from ("%s/%s" % (path, n) for n in names if n.startswith(prefix) and n.endswith(suffix))
 
 
@@ -128,7 +128,7 @@ def switches(source: Source) -> Dict[str, float]:
         found.update(source.rate("context_switches", float(text[at + 6 :].split("\n", 1)[0])))
     total = 0
     with contextlib.suppress(OSError):
-        threads = os.listdir("%s/proc/%d/task" % (source.root, source.pid))  # noqa: PTH208
+        threads = os.listdir("%s/proc/%d/task" % (source.root, source.pid))  # noqa: PTH208 - numbers, not paths
         for thread in threads[:_MOST_THREADS]:
             status = source.text("/proc/%d/task/%s/status" % (source.pid, thread))
             number = status.rpartition("nonvoluntary_ctxt_switches:")[2].strip()

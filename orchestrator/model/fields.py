@@ -96,7 +96,7 @@ def _text(check: Callable[[str], str]) -> Callable[[Any], Any]:
     def validate(value: Any) -> str:
         if not isinstance(value, str):
             raise wrong(f"expected a text, got {kind(value)}")
-        return _with_hint(check)(value)  # type: ignore[no-any-return]
+        return _with_hint(check)(value)  # type: ignore[no-any-return] # `check` gives a text
 
     return validate
 

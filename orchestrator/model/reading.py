@@ -248,7 +248,7 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     for key, value in over.items():
         below = made.get(key)
         both = isinstance(below, dict) and isinstance(value, dict) and key != "matrix"
-        made[key] = _merged(below, value) if both else value  # type: ignore[arg-type]
+        made[key] = _merged(below, value) if both else value  # type: ignore[arg-type] # `both` says that they are mappings
     return made
 
 
