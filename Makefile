@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 bin := .venv/bin
 python := $(bin)/python
+# which tests the time goes into is shown at the end of every run
+durations := --durations=20 --durations-min=2
 
 .PHONY: help setup quickstart test test-slow lint types bench docs check lock clean
 
@@ -19,10 +21,10 @@ quickstart: setup ## set up, then run the main job on this machine (under a minu
 	$(bin)/orch run playbook playbooks/quickstart.yml
 
 test: setup lint types ## set up, lint, types, and every test that takes seconds
-	$(python) -m pytest -m "not slow"
+	$(python) -m pytest -m "not slow" $(durations)
 
 test-slow: setup ## the tests that take minutes
-	$(python) -m pytest -m slow
+	$(python) -m pytest -m slow $(durations)
 
 lint: setup ## ruff, the import contracts of the floors, the edge rule of the C sources
 	$(bin)/ruff check .

@@ -1,4 +1,4 @@
-"""The C tests, unit and stress, under each variant."""
+"""The C tests, unit and stress, under each variant and both compilers, warnings as errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NATIVE = Path(__file__).parents[2] / "native"
 
 @pytest.mark.native
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("preset", ["release", "asan", "tsan"])
+@pytest.mark.parametrize("preset", ["release", "clang", "asan", "tsan"])
 def test_every_c_test_passes_under(preset: str) -> None:
     jobs = str(os.cpu_count() or 1)
     for command in (
