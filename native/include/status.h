@@ -9,6 +9,8 @@ typedef enum status {
     STATUS_FULL,      // no slot or thread record is free
     STATUS_NO_MEMORY, // the system refused memory
     STATUS_INVALID,   // an argument outside what the function's comment allows
+    STATUS_CYCLE,     // the edge would close a circle
+    STATUS_EXCESS,    // more is needed than there is in all
     STATUS_COUNT
 } status_t;
 
