@@ -9,7 +9,7 @@ python := $(bin)/python
 # which tests the time goes into is shown at the end of every run
 durations := --durations=20 --durations-min=2
 
-.PHONY: help setup quickstart test test-slow lint types bench docs check lock clean
+.PHONY: help setup quickstart test test-slow lint tidy types bench docs check lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ lint: setup ## ruff, the import contracts of the floors, the edge rule of the C 
 	$(bin)/ruff format --check .
 	$(bin)/lint-imports
 	$(python) native/tools/check_edges.py
+
+tidy: setup ## clang-tidy over the C sources that changed since it last had no findings; part of test-slow
+	$(python) native/tools/check_tidy.py
 
 types: setup ## mypy --strict on source and tests
 	$(bin)/mypy

@@ -402,7 +402,7 @@ static void run(const capability_ops_t *of, double seconds) {
     if (ops->table_create(&config, &table) != STATUS_OK || ops->thread_join(table, &self) != STATUS_OK) {
         violation("C5", "no table");
     }
-    pthread_t handles[THREADS_MAX];
+    pthread_t handles[THREADS_MAX] = {0};
     memset(workers, 0, sizeof workers);
     atomic_store(&over, false);
     pthread_barrier_init(&barrier, NULL, threads + 1);
