@@ -215,6 +215,23 @@ bool baseline_capability_check(const baseline_table_t *table, cap_id_t id, cap_r
     return held;
 }
 
+uint64_t baseline_capability_check_batch(const baseline_table_t *table, const cap_id_t *ids, uint64_t count,
+                                         cap_rights_t need, uint64_t *allowed) {
+    uint64_t sum = 0;
+    for (uint64_t word = 0; word < (count + 63) / 64; word++) {
+        allowed[word] = 0;
+    }
+    pthread_rwlock_rdlock(lock_of(table));
+    for (uint64_t i = 0; i < count; i++) {
+        const node_t *node = find(table, ids[i]);
+        uint64_t held = node != NULL && (node->rights & need) == need;
+        allowed[i / 64] |= held << i % 64;
+        sum += held;
+    }
+    pthread_rwlock_unlock(lock_of(table));
+    return sum;
+}
+
 status_t baseline_capability_lookup(const baseline_table_t *table, cap_id_t id, capability_info_t *info) {
     pthread_rwlock_rdlock(lock_of(table));
     const node_t *node = find(table, id);
@@ -302,6 +319,67 @@ status_t baseline_capability_delete(baseline_thread_t *self, cap_id_t id) {
     }
     pthread_rwlock_unlock(&self->table->lock);
     return status;
+}
+
+static status_t may_transfer(const node_t *node, cap_id_t parent, const node_t *above) {
+    cap_rights_t need = node->rights | CAPABILITY_RIGHT_DELEGATE;
+    if (parent == CAPABILITY_NONE) {
+        return node->parent == NULL ? STATUS_OK : STATUS_DENIED;
+    }
+    for (const node_t *at = above; at != NULL; at = at->parent) {
+        if (at == node) {
+            return STATUS_INVALID;
+        }
+    }
+    return (above->rights & need) == need && above->object == node->object ? STATUS_OK : STATUS_DENIED;
+}
+
+status_t baseline_capability_transfer(baseline_thread_t *self, cap_id_t id, cap_id_t parent, cap_id_t *moved) {
+    status_t status = STATUS_STALE;
+    node_t *fresh = shared_alloc(sizeof *fresh);
+    if (fresh == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    pthread_rwlock_wrlock(&self->table->lock);
+    node_t *node = find(self->table, id);
+    node_t *above = find(self->table, parent);
+    if (node != NULL && (parent == CAPABILITY_NONE || above != NULL)) {
+        status = may_transfer(node, parent, above);
+    }
+    if (status == STATUS_OK) {
+        *moved = make(self->table, above, fresh, node->object, node->rights);
+        remove_subtree(self->table, node);
+    }
+    pthread_rwlock_unlock(&self->table->lock);
+    if (status != STATUS_OK) {
+        shared_free(fresh);
+    }
+    return status;
+}
+
+typedef status_t change_t(baseline_thread_t *self, cap_id_t id, cap_rights_t rights);
+
+static uint64_t change_all(baseline_thread_t *self, const cap_id_t *ids, uint64_t count, cap_rights_t rights,
+                           status_t *answers, change_t *change) {
+    uint64_t good = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        status_t answer = change(self, ids[i], rights);
+        good += answer == STATUS_OK;
+        if (answers != NULL) {
+            answers[i] = answer;
+        }
+    }
+    return good;
+}
+
+uint64_t baseline_capability_grant_batch(baseline_thread_t *self, const cap_id_t *ids, uint64_t count, cap_rights_t add,
+                                         status_t *answers) {
+    return change_all(self, ids, count, add, answers, baseline_capability_grant);
+}
+
+uint64_t baseline_capability_attenuate_batch(baseline_thread_t *self, const cap_id_t *ids, uint64_t count,
+                                             cap_rights_t drop, status_t *answers) {
+    return change_all(self, ids, count, drop, answers, baseline_capability_attenuate);
 }
 
 // --- accounts -----------------------------------------------------------------------------------------------------

@@ -1,55 +1,8 @@
 // The baseline in the shape of capability_ops.h.
-#include "capability_ops.h"
-
 #include "baseline_capability.h"
 
-static status_t table_create(const capability_config_t *config, void **table) {
-    baseline_table_t *made = NULL;
-    status_t status = baseline_table_create(config, &made);
-    *table = made;
-    return status;
-}
-static void table_destroy(void *table) { baseline_table_destroy(table); }
-static status_t thread_join(void *table, void **self) {
-    baseline_thread_t *made = NULL;
-    status_t status = baseline_thread_join(table, &made);
-    *self = made;
-    return status;
-}
-static void thread_leave(void *self) { baseline_thread_leave(self); }
-static bool check(const void *table, cap_id_t id, cap_rights_t need) { return baseline_capability_check(table, id, need); }
-static status_t lookup(const void *table, cap_id_t id, capability_info_t *info) {
-    return baseline_capability_lookup(table, id, info);
-}
-static status_t create(void *self, uint64_t object, cap_rights_t rights, cap_id_t *id) {
-    return baseline_capability_create(self, object, rights, id);
-}
-static status_t grant(void *self, cap_id_t id, cap_rights_t add) { return baseline_capability_grant(self, id, add); }
-static status_t attenuate(void *self, cap_id_t id, cap_rights_t drop) { return baseline_capability_attenuate(self, id, drop); }
-static status_t delegate(void *self, cap_id_t parent, cap_rights_t rights, cap_id_t *child) {
-    return baseline_capability_delegate(self, parent, rights, child);
-}
-static status_t revoke(void *self, cap_id_t id) { return baseline_capability_revoke(self, id); }
-static status_t delete_one(void *self, cap_id_t id) { return baseline_capability_delete(self, id); }
-static capability_stats_t stats(const void *table) { return baseline_capability_stats(table); }
-static void settle(void *self) { baseline_capability_settle(self); }
-static capability_audit_t audit(const void *table) { return baseline_capability_audit(table); }
-
-const capability_ops_t capability_baseline_ops = {
-    .name = "baseline",
-    .table_create = table_create,
-    .table_destroy = table_destroy,
-    .thread_join = thread_join,
-    .thread_leave = thread_leave,
-    .check = check,
-    .lookup = lookup,
-    .create = create,
-    .grant = grant,
-    .attenuate = attenuate,
-    .delegate = delegate,
-    .revoke = revoke,
-    .delete_one = delete_one,
-    .stats = stats,
-    .settle = settle,
-    .audit = audit,
-};
+#define SHAPE_OPS capability_baseline_ops
+#define SHAPE_NAME "baseline"
+#define TABLE(F) baseline_##F
+#define CAP(F) baseline_capability_##F
+#include "capability_ops_shape.h"

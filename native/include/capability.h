@@ -10,6 +10,8 @@
 //   C3  A check never reads freed memory, and a slot reused never answers for its former id.
 //   C4  check and lookup are wait-free; every other operation is lock-free.
 //   C5  Counts balance: created = live + deleted; nothing leaks.
+//   C6  A batch answers for each id what the single call would, absent, stale and revoked ones and no rights included. So do
+//       the forms of capability_optimized.h, capability_cache.h and capability_simd.h.
 //
 // Who may call what: check and lookup need no registration and may be called from any thread, also from a signal
 // handler. Everything that changes the table takes the caller's own capability_thread_t. Every operation may run
@@ -34,7 +36,7 @@ typedef uint64_t cap_rights_t;
 #define CAPABILITY_RIGHT_DELEGATE ((cap_rights_t)1 << 63)
 #define CAPABILITY_RIGHTS_ALL (~(cap_rights_t)0)
 
-#define CAPABILITY_MAX_CAPACITY ((uint64_t)1 << 26)
+#define CAPABILITY_MAX_CAPACITY ((uint64_t)1 << 27) // one slot is never used: so 2^26 can live at once, and more
 #define CAPABILITY_MAX_THREADS 1024u
 
 typedef struct capability_table capability_table_t;   // shared
@@ -88,6 +90,10 @@ void capability_thread_leave(capability_thread_t *self);
 bool capability_check(const capability_table_t *table, cap_id_t id, cap_rights_t need);
 // OK with `info` filled, or STALE with `info` untouched.
 status_t capability_lookup(const capability_table_t *table, cap_id_t id, capability_info_t *info);
+// Bit i of `allowed`, which has (count + 63) / 64 words, is check(ids[i], need); the bits after the last are 0. How many are
+// set. Each id is asked at a moment of its own within the call. Fetches ahead, so that misses overlap.
+uint64_t capability_check_batch(const capability_table_t *table, const cap_id_t *ids, uint64_t count, cap_rights_t need,
+                                uint64_t *allowed);
 
 // --- changing: lock-free ----------------------------------------------------------------------------------------
 
@@ -105,6 +111,23 @@ status_t capability_delegate(capability_thread_t *self, cap_id_t parent, cap_rig
 status_t capability_revoke(capability_thread_t *self, cap_id_t id);
 // Ends `id` alone. OK, STALE, or BUSY where it has living children.
 status_t capability_delete(capability_thread_t *self, cap_id_t id);
+
+// Hands a capability on: `id` ends with all its descendants, as by revoke, and `*moved` begins, with the rights and the object of
+// `id`, below `parent`. At no moment are both found. Who had `id`, or anything delegated from it, has nothing any more.
+// It gives nothing that `parent` could not have delegated, so it needs what delegate needs: DENIED where the parent
+// lacks DELEGATE or a right of `id`, or is for another object. Without a parent (CAPABILITY_NONE) `*moved` is a
+// root of its own; DENIED where `id` is not a root. INVALID where `parent` is `id` or one of its descendants.
+// A right taken from `id` by a call that runs beside this one may be missing from `*moved`, and one that is
+// granted beside it, too; what was taken before is. STALE: `id` or `parent` is gone.
+// OK, STALE, DENIED, INVALID, FULL or NO_MEMORY; where it is not OK, this call has ended nothing.
+status_t capability_transfer(capability_thread_t *self, cap_id_t id, cap_id_t parent, cap_id_t *moved);
+
+// `answers[i]`, where `answers` is not NULL, is what the single call on ids[i] answers; how many are OK. They take effect one
+// after the other, in order: an id may come twice. One stay in the reclamation domain serves some dozens of them.
+uint64_t capability_grant_batch(capability_thread_t *self, const cap_id_t *ids, uint64_t count, cap_rights_t add,
+                                status_t *answers);
+uint64_t capability_attenuate_batch(capability_thread_t *self, const cap_id_t *ids, uint64_t count, cap_rights_t drop,
+                                    status_t *answers);
 
 // --- accounts ---------------------------------------------------------------------------------------------------
 

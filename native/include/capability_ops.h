@@ -22,7 +22,13 @@ typedef struct capability_ops {
     capability_stats_t (*stats)(const void *table);
     void (*settle)(void *self);
     capability_audit_t (*audit)(const void *table);
+    // NULL where the table lacks them.
+    status_t (*transfer)(void *self, cap_id_t id, cap_id_t parent, cap_id_t *moved);
+    uint64_t (*check_batch)(const void *table, const cap_id_t *ids, uint64_t count, cap_rights_t need, uint64_t *allowed);
+    uint64_t (*grant_batch)(void *self, const cap_id_t *ids, uint64_t count, cap_rights_t add, status_t *answers);
+    uint64_t (*attenuate_batch)(void *self, const cap_id_t *ids, uint64_t count, cap_rights_t drop, status_t *answers);
 } capability_ops_t;
 
 extern const capability_ops_t capability_lockfree_ops; // kernel/capability_ops.c
+extern const capability_ops_t capability_kept_ops;     // kernel/capability_kept.c: checks through a cache per thread
 extern const capability_ops_t capability_baseline_ops; // baseline/baseline_ops.c

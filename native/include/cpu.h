@@ -16,3 +16,6 @@ static inline void cpu_relax(void) {
     __asm__ volatile("isb");
 #endif
 }
+
+// Starts to fetch a line that will be read. Any address.
+static inline void cpu_prefetch(const void *at) { __builtin_prefetch(at, 0, 3); }

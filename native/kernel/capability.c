@@ -15,7 +15,7 @@
 // or the child's maker sees that the rights are gone, and undoes the delegation.
 #include "capability_layout.h"
 
-static cap_entry_t *entry_of(const capability_table_t *table, cap_id_t id) { return &table->entries[id & table->mask]; }
+static cap_entry_t *entry_of(const capability_table_t *table, cap_id_t id) { return &table->view.entries[id & table->view.mask]; }
 
 // --- reading ------------------------------------------------------------------------------------------------------
 
@@ -28,9 +28,13 @@ bool capability_check(const capability_table_t *table, cap_id_t id, cap_rights_t
     return ((unsigned)(state == id) & (unsigned)((rights & need) == need)) != 0;
 }
 
+bool capability_check_delegated(const capability_t *capability, cap_rights_t need) {
+    return capability_entry_holds(capability->entry, capability->id, need);
+}
+
 status_t capability_lookup(const capability_table_t *table, cap_id_t id, capability_info_t *info) {
     const cap_entry_t *entry = entry_of(table, id);
-    const cap_slot_t *slot = &table->slots[id & table->mask];
+    const cap_slot_t *slot = &table->slots[id & table->view.mask];
     capability_info_t found;
     /* edge RIGHTS:A — as in check; :R is in publish_words */
     found.rights = atomic_load_acquire_u64(&entry->rights);
@@ -48,9 +52,7 @@ status_t capability_lookup(const capability_table_t *table, cap_id_t id, capabil
 
 // --- making -------------------------------------------------------------------------------------------------------
 
-// Fills a slot that is the caller's; its state is still that of the generation before.
-static void publish_words(capability_table_t *table, uint64_t index, uint64_t object, cap_rights_t rights,
-                          cap_id_t parent) {
+void publish_words(capability_table_t *table, uint64_t index, uint64_t object, cap_rights_t rights, cap_id_t parent) {
     cap_slot_t *slot = &table->slots[index];
     /* relaxed: nobody looks at these before the slot is in a tree, which the state or the parent's list publishes */
     atomic_store_relaxed_u64(&slot->children, 0);
@@ -65,7 +67,7 @@ static void publish_words(capability_table_t *table, uint64_t index, uint64_t ob
     /* edge RIGHTS:R — likewise; :A is in capability_lookup */
     atomic_store_release_u64(&slot->parent, parent);
     /* edge RIGHTS:R — likewise; :A is in capability_check */
-    atomic_store_release_u64(&table->entries[index].rights, rights);
+    atomic_store_release_u64(&table->view.entries[index].rights, rights);
 }
 
 status_t capability_create(capability_thread_t *self, uint64_t object, cap_rights_t rights, cap_id_t *id) {
@@ -80,47 +82,50 @@ status_t capability_create(capability_thread_t *self, uint64_t object, cap_right
     count(&self->created, 1); // before anybody can delete it
     cap_id_t made = state_of(generation, index, PHASE_LIVE);
     /* edge LIFE:R — the capability's words; :A is in capability_check */
-    atomic_store_release_u64(&table->entries[index].state, made);
+    atomic_store_release_u64(&table->view.entries[index].state, made);
     *id = made;
     return STATUS_OK;
 }
 
-static bool is_live(const capability_table_t *table, cap_id_t id) {
+bool is_live(const capability_table_t *table, cap_id_t id) {
     /* edge LIFE:A — the capability's words; :R is in capability_create */
     return atomic_load_acquire_u64(&entry_of(table, id)->state) == id;
 }
 
-// What a parent must hold so that `rights` can be delegated from it.
-static bool may_delegate(cap_rights_t held, cap_rights_t rights) {
+bool may_delegate(cap_rights_t held, cap_rights_t rights) {
     cap_rights_t need = rights | CAPABILITY_RIGHT_DELEGATE;
     return (held & need) == need;
+}
+
+void undo_child(capability_thread_t *self, uint64_t index) {
+    /* edge CHILD:RA — that nothing is below; :A is in is_ended */
+    (void)atomic_fetch_or_acq_rel_u64(&self->table->slots[index].children, CHILDREN_CLOSED);
+    tree_kill(self, index);
+    tree_finish(self, index);
 }
 
 // The child is in its parent's list. Makes it live, or ends it.
 static status_t activate(capability_thread_t *self, cap_id_t parent, cap_id_t child, cap_rights_t rights) {
     capability_table_t *table = self->table;
     uint64_t index = index_of(child);
-    /* edge TREE:S — the parent's rights, after the child was pushed; :S is in capability_attenuate */
+    /* edge TREE:S — the parent's rights, after the child was pushed; :S is in attenuate_inside */
     if (!may_delegate(atomic_load_seq_cst_u64(&entry_of(table, parent)->rights), rights)) {
-        /* edge CHILD:RA — that nothing is below; :A is in is_ended */
-        (void)atomic_fetch_or_acq_rel_u64(&table->slots[index].children, CHILDREN_CLOSED);
-        tree_kill(self, index);
-        tree_finish(self, index);
+        undo_child(self, index);
         return STATUS_DENIED;
     }
     count(&self->created, 1); // before anybody can delete it
     uint64_t pending = state_of(generation_of(child), index, PHASE_PENDING);
     /* edge LIFE:RA — the capability's words; :A is in capability_check */
-    if (!atomic_cas_acq_rel_u64(&table->entries[index].state, &pending, child)) {
+    if (!atomic_cas_acq_rel_u64(&table->view.entries[index].state, &pending, child)) {
         count(&self->created, -1);
         return STATUS_STALE; // an ancestor's revoke has ended it, and takes it out of use
     }
     return STATUS_OK;
 }
 
-// Whatever closed the capability is about to end it. Does it, so that whoever learns of it finds it ended.
-static status_t help_end(capability_thread_t *self, cap_id_t id) {
+status_t help_end(capability_thread_t *self, cap_id_t id) {
     tree_kill(self, index_of(id));
+    epoch_raise(self->table, index_of(id));
     return STATUS_STALE;
 }
 
@@ -139,7 +144,7 @@ static status_t delegate_inside(capability_thread_t *self, cap_id_t parent, cap_
     uint64_t object = atomic_load_relaxed_u64(&table->slots[index_of(parent)].object);
     publish_words(table, index, object, rights, parent);
     /* edge LIFE:R — the slot's words; :A is in tree_kill */
-    atomic_store_release_u64(&table->entries[index].state, state_of(generation, index, PHASE_PENDING));
+    atomic_store_release_u64(&table->view.entries[index].state, state_of(generation, index, PHASE_PENDING));
     if (!tree_push(table, index_of(parent), index)) {
         slot_untake(self, index);
         return help_end(self, parent);
@@ -166,7 +171,7 @@ status_t capability_delegate(capability_thread_t *self, cap_id_t parent, cap_rig
 
 // --- changing -----------------------------------------------------------------------------------------------------
 
-static status_t grant_inside(capability_table_t *table, cap_id_t id, cap_rights_t add) {
+status_t grant_inside(capability_table_t *table, cap_id_t id, cap_rights_t add) {
     if (!is_live(table, id)) {
         return STATUS_STALE;
     }
@@ -175,7 +180,9 @@ static status_t grant_inside(capability_table_t *table, cap_id_t id, cap_rights_
         return STATUS_DENIED;
     }
     /* edge RIGHTS:RA — nothing but the rights themselves; :A is in capability_check */
-    (void)atomic_fetch_or_acq_rel_u64(&entry_of(table, id)->rights, add);
+    /* edge KEPT:S — the rights, before it is asked who keeps answers; :S is in capability_cache_create */
+    (void)atomic_fetch_or_seq_cst_u64(&entry_of(table, id)->rights, add);
+    epoch_raise(table, index_of(id));
     return STATUS_OK;
 }
 
@@ -186,17 +193,25 @@ status_t capability_grant(capability_thread_t *self, cap_id_t id, cap_rights_t a
     return status;
 }
 
-status_t capability_attenuate(capability_thread_t *self, cap_id_t id, cap_rights_t drop) {
-    capability_table_t *table = self->table;
+status_t attenuate_inside(capability_table_t *table, cap_id_t id, cap_rights_t drop) {
     uint64_t root = index_of(id);
-    reclaim_enter(self->reclaim);
-    bool live = is_live(table, id);
-    for (uint64_t at = live ? root : 0; at != 0; at = tree_next(table, root, at)) {
-        /* edge TREE:S — that the rights are gone, before the children are looked for; :S is in activate */
-        (void)atomic_fetch_and_seq_cst_u64(&table->entries[at].rights, ~drop);
+    if (!is_live(table, id)) {
+        return STATUS_STALE;
     }
+    for (uint64_t at = root; at != 0; at = tree_next(table, root, at)) {
+        /* edge TREE:S — that the rights are gone, before the children are looked for; :S is in activate */
+        /* edge KEPT:S — and before it is asked who keeps answers; :S is in capability_cache_create */
+        (void)atomic_fetch_and_seq_cst_u64(&table->view.entries[at].rights, ~drop);
+        epoch_raise(table, at);
+    }
+    return STATUS_OK;
+}
+
+status_t capability_attenuate(capability_thread_t *self, cap_id_t id, cap_rights_t drop) {
+    reclaim_enter(self->reclaim);
+    status_t status = attenuate_inside(self->table, id, drop);
     reclaim_leave(self->reclaim);
-    return live ? STATUS_OK : STATUS_STALE;
+    return status;
 }
 
 // --- ending -------------------------------------------------------------------------------------------------------

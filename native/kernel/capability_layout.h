@@ -1,14 +1,14 @@
 // Inside the capability table: what a slot looks like, and what its words mean. For kernel/capability*.c alone.
 //
-// An id is generation << 26 | index. A slot has two parts, in two arrays:
+// An id is generation << 27 | index. A slot has two parts, in two arrays:
 //   cap_entry_t  16 bytes, all that a check reads;
 //   cap_slot_t   64 bytes, what changing operations need: the object, the tree, the lists.
 //
 // entry.state says whose the slot is. For generation g and index i:
-//   live      the id itself, g << 26 | i: so a check compares once
-//   dead      g << 26 | (i ^ 1)    ended, its slot still in the tree
-//   pending   g << 26 | (i ^ 2)    a child that is linked to its parent and not yet anybody's
-//   retired   g << 26 | (i ^ 3)    out of the tree, and then free for generation g + 1
+//   live      the id itself, g << 27 | i: so a check compares once
+//   dead      g << 27 | (i ^ 1)    ended, its slot still in the tree
+//   pending   g << 27 | (i ^ 2)    a child that is linked to its parent and not yet anybody's
+//   retired   g << 27 | (i ^ 3)    out of the tree, and then free for generation g + 1
 //   0         never used
 // An id whose low bits lead to entry i has those of i, so no 64 bits whatever equal a state that is not live. Entry 0 is never used.
 //
@@ -18,9 +18,10 @@
 
 #include "atomics.h"
 #include "capability.h"
+#include "capability_optimized.h"
 #include "reclaim.h"
 
-#define INDEX_BITS 26
+#define INDEX_BITS 27
 #define INDEX_MASK (((uint64_t)1 << INDEX_BITS) - 1)
 #define GENERATION_MAX (((uint64_t)1 << (64 - INDEX_BITS)) - 1)
 #define CHILDREN_CLOSED ((uint64_t)1 << 32)
@@ -29,12 +30,6 @@
 #define SWEEP_AT_LEAST 32u             // dead children, before their parent's list is swept
 
 typedef enum { PHASE_LIVE = 0, PHASE_DEAD = 1, PHASE_PENDING = 2, PHASE_RETIRED = 3 } phase_t;
-
-typedef struct cap_entry {
-    _Alignas(16) atomic_u64_t state; // written by create, delegate, and who ends the capability
-    atomic_u64_t rights;             // written by create, delegate, grant, attenuate
-} cap_entry_t;
-_Static_assert(sizeof(cap_entry_t) == 16, "a check reads one sixteen-byte entry");
 
 typedef struct cap_slot {
     _Alignas(CPU_LINE) atomic_u64_t children; // written by delegate (from below) and who ends the capability
@@ -52,11 +47,14 @@ _Static_assert(sizeof(cap_slot_t) == CPU_LINE, "a slot is one line");
 
 struct capability_table {
     // Constant.
-    cap_entry_t *entries;
-    uint64_t mask; // capacity - 1
+    capability_view_t view; // first: capability_optimized.h reads it
     cap_slot_t *slots;
     uint64_t first_generation;
     reclaim_t *domain;
+    // Written by who makes or ends a cache.
+    atomic_u64_t caches;
+    // Written by who ends a capability or changes its rights, while there are caches.
+    _Alignas(CPU_PAIR) atomic_u64_t epochs[CAPABILITY_EPOCHS];
     // Written when a thread needs a batch of slots.
     _Alignas(CPU_PAIR) atomic_u64_t batches; // free batches: count of changes << 32 | index of the first
     _Alignas(CPU_PAIR) atomic_u64_t fresh;   // first index never given out
@@ -76,6 +74,9 @@ struct capability_table {
         uint64_t fresh_end;  // to here
     } threads[CAPABILITY_MAX_THREADS];
 };
+_Static_assert(CAPABILITY_MAX_CAPACITY == (uint64_t)1 << INDEX_BITS, "an id has room for every slot");
+_Static_assert(offsetof(struct capability_table, view) == 0, "capability_view() finds it there");
+_Static_assert(SLOT_BATCH == CAPABILITY_EPOCH_SLOTS, "neighbours that come into use together share an epoch");
 _Static_assert(CAPABILITY_MAX_THREADS == RECLAIM_MAX_THREADS, "a seat here is a seat there");
 
 static inline uint64_t index_of(uint64_t id) { return id & INDEX_MASK; }
@@ -98,8 +99,23 @@ void slot_retire(capability_thread_t *self, uint64_t index);
 void slot_flush(capability_thread_t *self); // gives all that the thread holds to the table
 void count(atomic_u64_t *counter, int64_t by); // a counter that only its own thread writes
 
+// --- capability.c: making ---------------------------------------------------------------------------------------
+// Fills a slot that is the caller's; its state is still that of the generation before.
+void publish_words(capability_table_t *table, uint64_t index, uint64_t object, cap_rights_t rights, cap_id_t parent);
+bool is_live(const capability_table_t *table, cap_id_t id);
+// What a parent must hold so that `rights` can be delegated from it.
+bool may_delegate(cap_rights_t held, cap_rights_t rights);
+// Ends a child that is in its parent's list and nobody's yet.
+void undo_child(capability_thread_t *self, uint64_t index);
+// Whatever closed the capability is about to end it. Does it, so that whoever learns of it finds it ended: STALE.
+status_t help_end(capability_thread_t *self, cap_id_t id);
+status_t grant_inside(capability_table_t *table, cap_id_t id, cap_rights_t add);
+status_t attenuate_inside(capability_table_t *table, cap_id_t id, cap_rights_t drop);
+
 // --- capability_tree.c: the tree ----------------------------------------------------------------------------------
 // All inside.
+// Answers kept about the capability in `index` are not given any more: after it was changed, before the call returns.
+void epoch_raise(capability_table_t *table, uint64_t index);
 // The node after `at` in the subtree of `root`, parents first; 0 after the last.
 uint64_t tree_next(const capability_table_t *table, uint64_t root, uint64_t at);
 // Links a pending slot below `parent`; false when the parent takes no children any more.

@@ -55,10 +55,10 @@ static bool commit_chunk(capability_table_t *table, uint64_t chunk) {
         return true;
     }
     uint64_t first = chunk * SLOT_CHUNK;
-    uint64_t slots = table->mask + 1 - first < SLOT_CHUNK ? table->mask + 1 - first : SLOT_CHUNK;
+    uint64_t slots = table->view.mask + 1 - first < SLOT_CHUNK ? table->view.mask + 1 - first : SLOT_CHUNK;
     // Two threads may do this at once: it can be repeated, and neither waits.
     if (!shared_commit(&table->slots[first], slots * sizeof(cap_slot_t), false) ||
-        !shared_commit(&table->entries[first], slots * sizeof(cap_entry_t), slots == SLOT_CHUNK)) {
+        !shared_commit(&table->view.entries[first], slots * sizeof(cap_entry_t), slots == SLOT_CHUNK)) {
         return false;
     }
     /* edge COMMIT:R — that the memory is writable; :A is in commit_chunk */
@@ -68,7 +68,7 @@ static bool commit_chunk(capability_table_t *table, uint64_t chunk) {
 
 static status_t take_fresh(capability_thread_t *self) {
     capability_table_t *table = self->table;
-    uint64_t capacity = table->mask + 1;
+    uint64_t capacity = table->view.mask + 1;
     /* relaxed: the compare-and-swap decides */
     uint64_t from = atomic_load_relaxed_u64(&table->fresh);
     uint64_t end = 0;
@@ -120,17 +120,17 @@ status_t slot_take(capability_thread_t *self, uint64_t *index) {
 
 uint64_t slot_next_generation(const capability_table_t *table, uint64_t index) {
     /* relaxed: the slot is the caller's */
-    uint64_t state = atomic_load_relaxed_u64(&table->entries[index].state);
+    uint64_t state = atomic_load_relaxed_u64(&table->view.entries[index].state);
     return state == 0 ? table->first_generation : generation_of(state) + 1;
 }
 
 void slot_untake(capability_thread_t *self, uint64_t index) {
     capability_table_t *table = self->table;
     /* relaxed: the slot is the caller's */
-    uint64_t state = atomic_load_relaxed_u64(&table->entries[index].state);
+    uint64_t state = atomic_load_relaxed_u64(&table->view.entries[index].state);
     if (state != 0 && phase_of(state, index) == PHASE_PENDING) {
         /* edge LIFE:R — nothing: nobody had the id; :A is in capability_check */
-        atomic_store_release_u64(&table->entries[index].state,
+        atomic_store_release_u64(&table->view.entries[index].state,
                                  state_of(generation_of(state), index, PHASE_RETIRED));
         if (generation_of(state) == GENERATION_MAX) {
             count(&self->worn, 1);
@@ -143,11 +143,11 @@ void slot_untake(capability_thread_t *self, uint64_t index) {
 
 bool slot_claim(capability_table_t *table, uint64_t index) {
     /* edge LIFE:A — the end of the capability; :RA is in tree_kill */
-    uint64_t state = atomic_load_acquire_u64(&table->entries[index].state);
+    uint64_t state = atomic_load_acquire_u64(&table->view.entries[index].state);
     while (phase_of(state, index) == PHASE_DEAD) {
         uint64_t retired = state_of(generation_of(state), index, PHASE_RETIRED);
         /* edge LIFE:RA — that the slot is claimed; :A is in slot_claim */
-        if (atomic_cas_acq_rel_u64(&table->entries[index].state, &state, retired)) {
+        if (atomic_cas_acq_rel_u64(&table->view.entries[index].state, &state, retired)) {
             return true;
         }
     }
@@ -164,7 +164,7 @@ static void slot_free(reclaim_node_t *node, void *owner) {
     cap_slot_t *slot = (cap_slot_t *)((char *)node - offsetof(cap_slot_t, limbo));
     uint64_t index = (uint64_t)(slot - table->slots);
     /* relaxed: the grace period orders it */
-    uint64_t state = atomic_load_relaxed_u64(&table->entries[index].state);
+    uint64_t state = atomic_load_relaxed_u64(&table->view.entries[index].state);
     assert(phase_of(state, index) == PHASE_RETIRED);
     if (generation_of(state) == GENERATION_MAX) {
         count(&self->worn, 1);

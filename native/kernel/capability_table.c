@@ -18,11 +18,11 @@ static size_t entries_size(uint64_t capacity) { return capacity * sizeof(cap_ent
 static size_t slots_size(uint64_t capacity) { return capacity * sizeof(cap_slot_t); }
 
 static void release_all(capability_table_t *table) {
-    uint64_t capacity = table->mask + 1;
+    uint64_t capacity = table->view.mask + 1;
     if (table->domain != NULL) {
         reclaim_destroy(table->domain);
     }
-    shared_release(table->entries, entries_size(capacity));
+    shared_release(table->view.entries, entries_size(capacity));
     shared_release(table->slots, slots_size(capacity));
     shared_free(table);
 }
@@ -38,19 +38,20 @@ status_t capability_table_create(const capability_config_t *config, capability_t
         return STATUS_NO_MEMORY;
     }
     uint64_t capacity = capacity_from(wanted);
-    table->mask = capacity - 1;
+    table->view.mask = capacity - 1;
     table->first_generation = generation;
+    table->view.epochs = table->epochs;
     table->domain = reclaim_create();
-    table->entries = shared_reserve(entries_size(capacity));
+    table->view.entries = shared_reserve(entries_size(capacity));
     table->slots = shared_reserve(slots_size(capacity));
     size_t first = capacity < SLOT_CHUNK ? capacity : SLOT_CHUNK;
-    if (table->domain == NULL || table->entries == NULL || table->slots == NULL ||
-        !shared_commit(table->entries, entries_size(first), false)) {
+    if (table->domain == NULL || table->view.entries == NULL || table->slots == NULL ||
+        !shared_commit(table->view.entries, entries_size(first), false)) {
         release_all(table);
         return STATUS_NO_MEMORY;
     }
     /* relaxed: who gets the table gets it from the caller */
-    atomic_store_relaxed_u64(&table->entries[0].state, 1); // index 0 is never used: 0 is no id, and no link
+    atomic_store_relaxed_u64(&table->view.entries[0].state, 1); // index 0 is never used: 0 is no id, and no link
     /* relaxed: as above */
     atomic_store_relaxed_u64(&table->fresh, 1);
     *out = table;
@@ -123,9 +124,9 @@ static void audit_child(const capability_table_t *table, uint64_t index, capabil
     if (parent == CAPABILITY_NONE) {
         return;
     }
-    const cap_entry_t *above = &table->entries[index_of(parent)];
+    const cap_entry_t *above = &table->view.entries[index_of(parent)];
     /* relaxed: nothing else runs */
-    cap_rights_t rights = atomic_load_relaxed_u64(&table->entries[index].rights);
+    cap_rights_t rights = atomic_load_relaxed_u64(&table->view.entries[index].rights);
     /* relaxed: nothing else runs */
     if (atomic_load_relaxed_u64(&above->state) != parent) {
         audit->orphans++;
@@ -151,7 +152,7 @@ capability_audit_t capability_audit(const capability_table_t *table) {
     }
     for (uint64_t i = 1; i < end; i++) {
         /* relaxed: nothing else runs */
-        uint64_t state = atomic_load_relaxed_u64(&table->entries[i].state);
+        uint64_t state = atomic_load_relaxed_u64(&table->view.entries[i].state);
         if (state == 0) {
             continue;
         }

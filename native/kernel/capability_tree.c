@@ -54,14 +54,23 @@ bool tree_push(capability_table_t *table, uint64_t parent, uint64_t child) {
         }
         /* relaxed: the compare-and-swap publishes it */
         atomic_store_relaxed_u32(&table->slots[child].next, (uint32_t)children);
-        /* edge TREE:S — the child, before its parent's rights are read again; :S is in capability_attenuate */
+        /* edge TREE:S — the child, before its parent's rights are read again; :S is in attenuate_inside */
         /* edge CHILD:RA — the child's words; :A is in is_ended */
     } while (!atomic_cas_seq_cst_u64(&above->children, &children, child));
     return true;
 }
 
+void epoch_raise(capability_table_t *table, uint64_t index) {
+    /* edge KEPT:S — whether answers are kept, after what they are about has changed; :S is in capability_cache_create */
+    if (atomic_load_seq_cst_u64(&table->caches) == 0) {
+        return;
+    }
+    /* edge FRESHNESS:RA — the change; :A is in ask */
+    (void)atomic_fetch_add_acq_rel_u64(capability_epoch(&table->view, index), 1);
+}
+
 void tree_kill(capability_thread_t *self, uint64_t index) {
-    atomic_u64_t *word = &self->table->entries[index].state;
+    atomic_u64_t *word = &self->table->view.entries[index].state;
     /* edge LIFE:A — pending or live, and for whom; :R is in capability_create */
     uint64_t state = atomic_load_acquire_u64(word);
     for (;;) {
@@ -70,7 +79,8 @@ void tree_kill(capability_thread_t *self, uint64_t index) {
             return;
         }
         /* edge LIFE:RA — that the capability has ended: no check that starts now finds it; :A is in capability_check */
-        if (atomic_cas_acq_rel_u64(word, &state, state_of(generation_of(state), index, PHASE_DEAD))) {
+        /* edge KEPT:S — the end, before it is asked who keeps answers; :S is in capability_cache_create */
+        if (atomic_cas_seq_cst_u64(word, &state, state_of(generation_of(state), index, PHASE_DEAD))) {
             if (phase == PHASE_LIVE) {
                 count(&self->deleted, 1);
             }
@@ -81,7 +91,7 @@ void tree_kill(capability_thread_t *self, uint64_t index) {
 
 static bool is_dead(const capability_table_t *table, uint64_t index) {
     /* edge LIFE:A — the end of the capability; :RA is in tree_kill */
-    phase_t phase = phase_of(atomic_load_acquire_u64(&table->entries[index].state), index);
+    phase_t phase = phase_of(atomic_load_acquire_u64(&table->view.entries[index].state), index);
     return phase == PHASE_DEAD || phase == PHASE_RETIRED;
 }
 
@@ -132,6 +142,7 @@ void tree_end(capability_thread_t *self, uint64_t root) {
             (void)atomic_fetch_or_acq_rel_u64(&table->slots[at].children, CHILDREN_CLOSED);
         }
         tree_kill(self, at);
+        epoch_raise(table, at); // whoever killed it: the other one may not have come to this yet
     }
     reclaim_node_t *pending = claim_list(table, take_list(table, root), NULL);
     while (pending != NULL) {

@@ -23,6 +23,8 @@ void schedule_wait(void); // the coroutine can do nothing but wait for another
 #define atomic_exchange_acquire_u32(at, value) STEP(atomic_exchange_acquire_u32(at, value))
 #define atomic_exchange_acq_rel_u64(at, value) STEP(atomic_exchange_acq_rel_u64(at, value))
 #define atomic_fetch_add_relaxed_u32(at, add) STEP(atomic_fetch_add_relaxed_u32(at, add))
+#define atomic_fetch_add_acq_rel_u64(at, add) STEP(atomic_fetch_add_acq_rel_u64(at, add))
+#define atomic_fetch_or_seq_cst_u64(at, bits) STEP(atomic_fetch_or_seq_cst_u64(at, bits))
 #define atomic_fetch_or_acq_rel_u64(at, bits) STEP(atomic_fetch_or_acq_rel_u64(at, bits))
 #define atomic_fetch_and_seq_cst_u64(at, bits) STEP(atomic_fetch_and_seq_cst_u64(at, bits))
 #define atomic_fence_seq_cst() ((void)0) // one thread at a time: every access is in order

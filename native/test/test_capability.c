@@ -6,7 +6,7 @@
 static const capability_ops_t *const ops = &capability_lockfree_ops;
 
 static void a_slot_whose_generations_are_used_up_is_never_used_again(void) {
-    uint64_t last = ((uint64_t)1 << 38) - 1;
+    uint64_t last = ((uint64_t)1 << 37) - 1;
     capability_config_t config = {.capacity = 1024, .first_generation = last - 1};
     bed_t bed = bed_make(ops, &config);
     static cap_id_t seen[2048];

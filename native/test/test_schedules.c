@@ -176,7 +176,7 @@ static void watch_slots(void) {
         actors[a].stay += inside != ((actors[a].stay & 1) != 0);
     }
     for (uint64_t i = 1; i < WATCHED; i++) {
-        uint64_t state = atomic_load_relaxed_u64(&table->entries[i].state);
+        uint64_t state = atomic_load_relaxed_u64(&table->view.entries[i].state);
         uint64_t before = watched[i].state;
         if (state == before) {
             continue;
@@ -451,7 +451,7 @@ static void look_at_lists(void) {
         uint64_t at = atomic_load_relaxed_u64(&table->slots[index_of(nodes[n].id)].children);
         for (; at != 0; at = atomic_load_relaxed_u32(&table->slots[at].next)) {
             bool own = atomic_load_relaxed_u64(&table->slots[at].parent) == nodes[n].id;
-            if (!own || phase_of(atomic_load_relaxed_u64(&table->entries[at].state), at) == PHASE_RETIRED) {
+            if (!own || phase_of(atomic_load_relaxed_u64(&table->view.entries[at].state), at) == PHASE_RETIRED) {
                 violation("C3: slot %d is in the list of node %d, and out of use", (int)at, n);
             }
         }
