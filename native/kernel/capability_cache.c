@@ -125,8 +125,9 @@ static void add_one(atomic_u64_t *counter) {
     atomic_store_relaxed_u64(counter, value + 1);
 }
 
+static bool ask(capability_cache_t *cache, cap_id_t id, cap_rights_t need) __attribute__((noinline));
 // Asks the table, and keeps what it says of a capability that lives.
-static __attribute__((noinline)) bool ask(capability_cache_t *cache, cap_id_t id, cap_rights_t need) {
+static bool ask(capability_cache_t *cache, cap_id_t id, cap_rights_t need) {
     const capability_view_t *view = &cache->table->view;
     const cap_entry_t *entry = capability_entry(view, id);
     /* edge FRESHNESS:A — what was changed before; :RA is in epoch_raise */
