@@ -74,7 +74,7 @@ struct capability_table {
         uint64_t fresh_end;  // to here
     } threads[CAPABILITY_MAX_THREADS];
 };
-_Static_assert(CAPABILITY_MAX_CAPACITY == (uint64_t)1 << INDEX_BITS, "an id has room for every slot");
+_Static_assert(CAPABILITY_MAX_CAPACITY >> INDEX_BITS == 1, "an id has room for every slot");
 _Static_assert(offsetof(struct capability_table, view) == 0, "capability_view() finds it there");
 _Static_assert(SLOT_BATCH == CAPABILITY_EPOCH_SLOTS, "neighbours that come into use together share an epoch");
 _Static_assert(CAPABILITY_MAX_THREADS == RECLAIM_MAX_THREADS, "a seat here is a seat there");
