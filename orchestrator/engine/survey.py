@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import NamedTuple, TypeVar
 
 from agents.wire import Facts
@@ -61,13 +62,26 @@ def on_each(
     pool = ThreadPoolExecutor(max_workers=max(1, min(forks, len(asked))), thread_name_prefix="hosts")
     try:
         answers = [pool.submit(_caught, call, address) for address in asked]
-        # in turns: a signal that comes in just before a wait for a lock would otherwise be heard after it
-        while wait(answers, timeout=TURN_S).not_done:
-            pass
+        _wait_for(answers)
         return {address.name: answer.result() for address, answer in zip(asked, answers, strict=True)}
     finally:
         # done, or interrupted: then nobody waits for hosts that say nothing
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _wait_for(answers: list[Future[T]]) -> None:
+    """Until all are done, or a signal's handler raises."""
+    done: SimpleQueue[Future[T]] = SimpleQueue()
+    for answer in answers:
+        answer.add_done_callback(done.put)
+    left = len(answers)
+    while left > 0:
+        # A SimpleQueue, for its wait is one call in C: what a handler raises in the midst of a Condition's wait leaves it
+        # with a lock that it does not hold, and comes out as a RuntimeError. In turns, for a signal that comes in
+        # just before the wait is heard after it only.
+        with contextlib.suppress(Empty):
+            done.get(timeout=TURN_S)
+            left -= 1
 
 
 def _caught(call: Callable[[Address], T], address: Address) -> T | LinkError:
