@@ -1,0 +1,88 @@
+"""No test program loses memory, or reads what it must not, as valgrind sees it: what the sanitizers cannot see in assembly and in the C library."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.native, pytest.mark.timeout(900)]
+NATIVE = Path(__file__).parents[2] / "native"
+FOUND = 99
+VALGRIND = [
+    "valgrind",
+    "--quiet",
+    "--leak-check=full",
+    "--show-leak-kinds=all",
+    "--errors-for-leak-kinds=all",
+    f"--error-exitcode={FOUND}",
+    "--fair-sched=yes",  # one thread runs at a time: a waiting one must not keep the others from running
+]
+#: Words for those that would run for a time of their own.
+WORDS = {"test_schedules": ["1", "1"], "test_stress": ["1", "2", "1"]}
+#: Those that take minutes under valgrind.
+LONG: set[str] = set()
+
+
+def programs() -> dict[str, list[str]]:
+    """Name → command of every test of the release build, which is brought up to date first."""
+    jobs = str(os.cpu_count() or 1)
+    for command in (
+        ["cmake", "--preset", "release"],
+        ["cmake", "--build", "--preset", "release", "--parallel", jobs],
+    ):
+        subprocess.run(command, cwd=NATIVE, check=True, capture_output=True)
+    shown = subprocess.run(
+        ["ctest", "--preset", "release", "--show-only=json-v1"],
+        cwd=NATIVE,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return {test["name"]: test["command"] for test in json.loads(shown)["tests"]}
+
+
+def look(name: str, command: list[str]) -> str:
+    """What valgrind says of one program; empty where it is content."""
+    done = subprocess.run(
+        [*VALGRIND, *command, *WORDS.get(name, [])], capture_output=True, text=True, timeout=800
+    )
+    return "" if done.returncode == 0 else f"{name}: exit status {done.returncode}\n{done.stderr}"
+
+
+def look_at_all(chosen: dict[str, list[str]]) -> list[str]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        said = pool.map(lambda item: look(*item), chosen.items())
+        return [words for words in said if words]
+
+
+def test_no_test_program_leaks() -> None:
+    chosen = {name: command for name, command in programs().items() if name not in LONG}
+    assert "test_reclaim" in chosen
+    assert look_at_all(chosen) == []
+
+
+@pytest.mark.slow
+def test_no_long_test_program_leaks() -> None:
+    assert look_at_all({name: command for name, command in programs().items() if name in LONG}) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("void *lost = malloc(24); lost = 0; return lost != 0;", "definitely lost"),
+        ("static void *kept; kept = malloc(24); return kept == 0;", "still reachable"),
+        ("int *gone = malloc(4); *gone = 0; free(gone); return *gone != 0;", "Invalid read"),
+    ],
+)
+def test_a_planted_leak_is_found(tmp_path: Path, body: str, said: str) -> None:
+    source, program = tmp_path / "planted.c", tmp_path / "planted"
+    source.write_text(f"#include <stdlib.h>\nint main(void) {{ {body} }}\n")
+    subprocess.run(["gcc", "-O0", "-g", "-w", str(source), "-o", str(program)], check=True)
+    found = look("planted", [str(program)])
+    assert f"exit status {FOUND}" in found
+    assert said in found
