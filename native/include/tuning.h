@@ -44,9 +44,9 @@ typedef enum tuning_class {
 
 typedef enum tuning_knob {
     TUNING_CACHE,    // entries of the capability cache; 0: past it
+    TUNING_GROUP,    // checks handed over in one batch. Before the two whose worth depends on it
     TUNING_SIMD,     // shortest batch that goes through vector instructions; TUNING_NEVER: none
     TUNING_PREFETCH, // how many ids ahead a batch touches memory; 0: not at all
-    TUNING_GROUP,    // checks handed over in one batch
     TUNING_VICTIM,   // whom to steal from: a tuning_victim_t
     TUNING_BUNDLE,   // tasks handed over in one batch
     TUNING_QUANTUM,  // how long a task runs before another has its turn, ns

@@ -10,6 +10,7 @@
 #define RISEN 1.1          // a climb ends after two rungs in a row that cost this much more than the best
 #define CHARGE_PERIODS 16u // the loop's own cost is judged over so many
 #define PERIOD_MOST 1000000000u
+#define SAMPLES_LEAST 3u   // a period of long chunks lasts until it has so many: one alone may have been interrupted
 
 typedef struct meter {
     uint64_t began;  // of the chunk
@@ -126,7 +127,7 @@ uint64_t tuning_value(const tuning_t *tuning, tuning_knob_t knob) { return tunin
 
 // --- evidence -------------------------------------------------------------------------------------------------------
 
-// The median; sorts the samples. 0 of none.
+// The median, the lower of two; sorts the samples. 0 of none.
 static double median(double *samples, uint32_t count) {
     for (uint32_t i = 1; i < count; i++) {
         double one = samples[i];
@@ -136,7 +137,7 @@ static double median(double *samples, uint32_t count) {
         }
         samples[j] = one;
     }
-    return count == 0 ? 0 : samples[count / 2];
+    return count == 0 ? 0 : samples[(count - 1) / 2];
 }
 
 static tuning_evidence_t evidence_of_period(meter_t *meter) {
@@ -322,7 +323,8 @@ bool tuning_end(tuning_t *tuning, tuning_class_t class, uint64_t operations, dou
             meter->signatures += signature;
         }
     }
-    if (now - meter->period < tuning->totals.period_ns || meter->taken == 0) {
+    bool started = tuning->searches[class].started;
+    if (started && (now - meter->period < tuning->totals.period_ns || meter->taken < SAMPLES_LEAST)) {
         return false;
     }
     tuning->totals.periods++;

@@ -18,7 +18,7 @@ const tuning_ladder_t tuning_ladders[TUNING_KNOBS] = {
     [TUNING_BUNDLE] = {.name = "bundle", .unit = "tasks", .class = TUNING_TASKS, .survey = TUNING_ROTATE, .settle = 1, .dwell = 1,
                        .samples = 9, .count = 6, .original = 2, .values = {1, 4, 8, 16, 32, 64}},
     [TUNING_QUANTUM] = {.name = "quantum", .unit = "ns", .class = TUNING_RUNS, .survey = TUNING_CLIMB, .settle = 1, .dwell = 1,
-                        .samples = 4, .count = 6, .original = 5, .values = {30000, 100000, 300000, 1000000, 3000000, 10000000}},
+                        .samples = 5, .count = 6, .original = 5, .values = {30000, 100000, 300000, 1000000, 3000000, 10000000}},
     [TUNING_NODE] = {.name = "node", .unit = "policy", .class = TUNING_MEMORY, .survey = TUNING_ROTATE, .settle = 0, .dwell = 1,
                      .samples = 1, .count = 3, .original = NUMA_FIRST_TOUCH, .values = {NUMA_FIRST_TOUCH, NUMA_INTERLEAVE, NUMA_BIND}},
 };

@@ -12,7 +12,8 @@
 
 #define ROUNDS_MOST 2u
 #define ALARMS_MOST 5u
-#define FAR 0.2 // better by this share: no duel
+#define FAR 0.2      // better by this share
+#define FAR_FROM 9u  // and over so many chunks: no duel
 
 static bool is_allowed(uint32_t mask, uint32_t rung) { return (mask >> rung & 1) != 0; }
 
@@ -58,6 +59,7 @@ static tuning_decision_t begin_round(const uint32_t allowed[TUNING_KNOBS], tunin
     search->moved = false;
     search->drifted = 0;
     search->reason = reason;
+    search->signature = evidence->signature;
     if (search->left == 0) {
         return decision_of(search, TUNING_WATCH, reason, evidence);
     }
@@ -90,17 +92,13 @@ static tuning_decision_t watch(const tuning_rules_t *rules, const uint32_t allow
         search->started = true;
         return begin_round(allowed, class, search, TUNING_START, evidence);
     }
-    if (search->basis <= 0) {
-        search->basis = evidence->cost;
-        search->signature = evidence->signature;
-        return decision_of(search, TUNING_WATCH, TUNING_MEASURED, evidence);
-    }
     tuning_reason_t drift = drift_of(rules, search, evidence);
     if (drift != TUNING_MEASURED) {
         return begin_round(allowed, class, search, drift, evidence);
     }
     if (search->drifted == 0) { // follows a machine that slowly becomes slower or faster
-        search->basis += (evidence->cost - search->basis) / 16;
+        search->basis = search->basis > 0 ? search->basis + (evidence->cost - search->basis) / 16 : evidence->cost;
+        search->signature = search->signature > 0 ? search->signature : evidence->signature;
     }
     if (search->calm > 0 && --search->calm == 0) {
         return begin_round(allowed, class, search, TUNING_TIMER, evidence);
@@ -108,9 +106,9 @@ static tuning_decision_t watch(const tuning_rules_t *rules, const uint32_t allow
     return decision_of(search, TUNING_WATCH, TUNING_MEASURED, evidence);
 }
 
-// The round is over, or its next survey follows.
+// The round is over, or its next survey follows. `cost` is that of what is in force.
 static void end_survey(const tuning_rules_t *rules, const uint32_t allowed[TUNING_KNOBS], tuning_class_t class,
-                       tuning_search_t *search) {
+                       tuning_search_t *search, double cost) {
     search->stage = TUNING_WATCH;
     if (search->left != 0) {
         return;
@@ -129,7 +127,7 @@ static void end_survey(const tuning_rules_t *rules, const uint32_t allowed[TUNIN
     search->calm = search->calm_length;
     search->rounds = 0;
     search->moved = search->ever_moved = false;
-    search->basis = 0;
+    search->basis = cost;
 }
 
 static tuning_decision_t measured(const tuning_search_t *search, tuning_action_t action, uint32_t to,
@@ -166,7 +164,8 @@ static tuning_decision_t judge(const tuning_rules_t *rules, const uint32_t allow
     bool unseen = evidence->counted[present] == 0;
     double cost = evidence->costs[present];
     bool better = best != present && (unseen || evidence->costs[best] < cost * (1 - rules->gain));
-    if (better && !duel && !unseen && evidence->costs[best] > cost * (1 - FAR)) {
+    bool far = evidence->costs[best] < cost * (1 - FAR) && evidence->counted[best] >= FAR_FROM;
+    if (better && !duel && !unseen && !far) {
         search->stage = TUNING_DUEL;
         search->challenger = best;
         return measured(search, TUNING_DUEL, best, evidence);
@@ -176,7 +175,7 @@ static tuning_decision_t judge(const tuning_rules_t *rules, const uint32_t allow
         search->at[search->knob] = best;
         search->moved = search->ever_moved = true;
     }
-    end_survey(rules, allowed, class, search);
+    end_survey(rules, allowed, class, search, decision.cost_to);
     return decision;
 }
 
