@@ -69,3 +69,13 @@ void run_metric(run_t *run, const char *name, double value, const char *unit) {
 void run_counter(run_t *run, const char *name, double value, const char *unit) {
     add_figure(run, run->window->counters, &run->window->counters_count, (figure_t){name, unit, value});
 }
+
+void run_histogram(run_t *run, const char *metric, const char *unit, struct histogram *histogram) {
+    struct window *window = run->window;
+    if (!histogram)
+        run_fail(run, "memory exhausted: the histogram of %s", metric);
+    else if (window->histograms_count == METRICS_MAX)
+        run_fail(run, "more than %d histograms; '%s' has no place", METRICS_MAX, metric);
+    else
+        window->histograms[window->histograms_count++] = (distribution_t){metric, unit, histogram};
+}

@@ -25,7 +25,7 @@
 #define SETTINGS_MAX 24
 #define VIOLATIONS_SHOWN 16
 #define EVIDENCE_BYTES 240
-#define METRICS_MAX 32
+#define METRICS_MAX 96
 
 /* Exit statuses (docs/reference/harness-protocol.md). */
 #define EXIT_GOOD 0
@@ -133,6 +133,12 @@ __attribute__((format(printf, 3, 4))) void run_violation(worker_t *worker, const
 /* From finish: extra metrics of the result, and counter records. Names and units are literals. */
 void run_metric(run_t *run, const char *name, double value, const char *unit);
 void run_counter(run_t *run, const char *name, double value, const char *unit);
+/* From finish: a histogram record, of values in `unit` over the measured window. The harness frees it; NULL: there was
+ * no memory for it, and the run fails. */
+struct histogram;
+void run_histogram(run_t *run, const char *metric, const char *unit, struct histogram *histogram);
+/* Whether this moment is in the measured window. */
+bool run_measuring(const run_t *run);
 
 /* Seconds since the process started, and the same clock in nanoseconds. */
 uint64_t clock_ns(void);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "histogram.h"
 #include "placement.h"
 #include "records.h"
 #include "stall.h"
@@ -43,6 +44,10 @@ void end_at_once(int status) {
 
 int64_t run_int(const run_t *run, size_t setting) { return run->options->settings[setting].i; }
 double run_float(const run_t *run, size_t setting) { return run->options->settings[setting].f; }
+
+bool run_measuring(const run_t *run) {
+    return atomic_load_explicit(&run->window->phase, memory_order_relaxed) == PHASE_MEASURE;
+}
 
 /* ---- signals: blocked everywhere, taken by the main thread where it waits ---- */
 static void signals_of_main(sigset_t *set) {
@@ -237,6 +242,24 @@ static void print_figures(const char *type, const figure_t *figures, int count) 
     }
 }
 
+static void print_histograms(struct window *window) {
+    static char text[HISTOGRAM_TEXT_MAX];
+    for (int i = 0; i < window->histograms_count; i++) {
+        distribution_t *one = &window->histograms[i];
+        if (histogram_encode(one->histogram, text) == 0) {
+            record_open("histogram");
+            record_text("metric", one->metric);
+            record_text("unit", one->unit);
+            record_text("phase", "measure");
+            record_text("encoding", "hdr-v2-base64");
+            record_text("data", text);
+            record_close();
+        }
+        histogram_free(one->histogram);
+    }
+    window->histograms_count = 0;
+}
+
 static void put_metric(const char *name, double value, const char *unit) {
     record_object(NULL);
     record_text("metric", name);
@@ -268,8 +291,10 @@ static void put_metrics(const struct window *window, double seconds, uint64_t op
 /* The last lines. `complete`: every worker has left and finish is through. */
 static int print_result(struct window *window, const timing_t *timing, bool complete) {
     evidence_print(window);
-    if (complete)
+    if (complete) {
         print_figures("counter", window->counters, window->counters_count);
+        print_histograms(window);
+    }
     uint64_t violations = atomic_load_explicit(&window->violations, memory_order_relaxed);
     bool failed = atomic_load_explicit(&window->failed, memory_order_acquire);
     const char *status = violations ? "violated" : failed ? "error" : asked_to_stop_ns ? "stopped" : "ok";

@@ -35,6 +35,11 @@ typedef struct {
     double value;
 } figure_t;
 
+typedef struct {
+    const char *metric, *unit;
+    struct histogram *histogram;
+} distribution_t;
+
 struct window {
     /* written by the main thread, read by every worker once per batch */
     _Alignas(128) _Atomic int phase;
@@ -54,7 +59,8 @@ struct window {
     int threads;
     uint64_t printed; /* violations printed so far; main only */
     figure_t metrics[METRICS_MAX], counters[METRICS_MAX];
-    int metrics_count, counters_count; /* written by worker 0 in finish */
+    distribution_t histograms[METRICS_MAX];
+    int metrics_count, counters_count, histograms_count; /* written by worker 0 in finish */
 };
 
 /* evidence.c: prints the violations that are ready and not yet printed. Main thread only. */

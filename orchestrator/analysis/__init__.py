@@ -9,7 +9,16 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 
-from orchestrator.analysis import accounting, compare, contracts, crashes, exposure, scaling, stability
+from orchestrator.analysis import (
+    accounting,
+    compare,
+    contracts,
+    crashes,
+    exposure,
+    paired,
+    scaling,
+    stability,
+)
 from orchestrator.analysis.parameters import Parameters, ParametersError, Shape, check
 from orchestrator.analysis.tables import Tables
 from orchestrator.model.finding import Finding, Verdict
@@ -24,6 +33,7 @@ ANALYSES: dict[str, Analysis] = {
     "crashes": crashes.analyse,
     "scaling": scaling.analyse,
     "compare": compare.analyse,
+    "paired": paired.analyse,
     "exposure": exposure.analyse,
     "stability": stability.analyse,
 }
@@ -35,6 +45,7 @@ SHAPES: dict[str, Shape] = {
     "crashes": crashes.SHAPE,
     "scaling": scaling.SHAPE,
     "compare": compare.SHAPE,
+    "paired": paired.SHAPE,
     "exposure": exposure.SHAPE,
     "stability": stability.SHAPE,
 }

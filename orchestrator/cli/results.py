@@ -98,7 +98,7 @@ def query(
     form: Annotated[QueryFormat, typer.Option("--format", help="How to answer.")] = QueryFormat.TABLE,
     as_json: Json = False,
 ) -> None:
-    """SQL over the tables of all runs: runs, hosts, steps, samples, histograms, events, vitals, findings."""
+    """SQL over the tables of all runs: runs, hosts, steps, samples, histograms, latencies, events, vitals, findings."""
     from orchestrator.results.folder import runs as all_runs
     from orchestrator.results.query import query as ask
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-TABLES_VERSION = 1
+TABLES_VERSION = 2
 
 #: text · int64 · float64 · bool · UTC timestamp in microseconds
 ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
@@ -150,6 +150,27 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _c("unit", "string", "unit of the recorded values"),
         _c("encoding", "string", "hdr-v2-base64"),
         _c("data", "string", "the histogram"),
+        _BUILD,
+        _SEED,
+    ),
+    "latencies": (
+        _RUN,
+        _HOST,
+        _JOB,
+        _STEP,
+        _LAUNCH,
+        _c("phase", "string", "warmup | measure"),
+        _c("metric", "string", "name of the metric"),
+        _c("unit", "string", "unit of the values"),
+        _c("count", "int64", "values recorded"),
+        _c("min", "float64", "smallest, in `unit`"),
+        _c("mean", "float64", "mean, in `unit`"),
+        _c("p50", "float64", "median, in `unit`"),
+        _c("p90", "float64", "90th percentile, in `unit`"),
+        _c("p99", "float64", "99th percentile, in `unit`"),
+        _c("p999", "float64", "99.9th percentile, in `unit`"),
+        _c("p9999", "float64", "99.99th percentile, in `unit`"),
+        _c("max", "float64", "largest, in `unit`"),
         _BUILD,
         _SEED,
     ),

@@ -17,6 +17,7 @@ from orchestrator.model.plan import Plan, StepPlan
 from orchestrator.model.tables import TABLES, TABLES_VERSION
 from orchestrator.results.events import event_rows
 from orchestrator.results.fold import Folded
+from orchestrator.results.histogram import PERCENTILES, decode_histogram
 from orchestrator.results.journals import Journals
 from orchestrator.results.launch import Ending, Launch
 
@@ -91,6 +92,7 @@ def build_tables(
         "samples": frame("samples", list(_samples(run, plan, journals, folded))),
         "intervals": frame("intervals", list(_intervals(run, plan, journals, folded))),
         "histograms": frame("histograms", list(_histograms(run, plan, journals, folded))),
+        "latencies": frame("latencies", list(_latencies(run, plan, journals, folded))),
         "events": frame("events", list(event_rows(run, plan, journals, folded))),
         "vitals": frame("vitals", list(_vitals(run, plan, journals))),
     }
@@ -307,15 +309,41 @@ def _over_time(entries: list[Entry], launch: Launch) -> Iterator[tuple[Any, str,
                 yield t, str(name), value, units.get(name, "")
 
 
-def _histograms(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:
+def _histogram_records(
+    run: str, plan: Plan, journals: Journals, folded: Folded
+) -> Iterator[tuple[Row, Mapping[str, Any], Row]]:
+    """(first columns, record, last columns) of each."""
     made = {(n.step, n.number): n for launches in folded.launches.values() for n in launches}
     for step, number, entries in _entries(plan, journals):
         launch = made[step.id, number]
+        seed = step.seed if launch.seed is None else launch.seed
         for entry in entries:
             if entry.kind == "record" and entry.data.get("type") == "histogram":
-                told = [_text(entry.data.get(k)) for k in ("phase", "metric", "unit", "encoding", "data")]
-                seed = step.seed if launch.seed is None else launch.seed
-                yield (run, step.host, step.job, step.id, number, *told, launch.build, seed)
+                yield (run, step.host, step.job, step.id, number), entry.data, (launch.build, seed)
+
+
+def _histograms(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:
+    for head, data, tail in _histogram_records(run, plan, journals, folded):
+        told = [_text(data.get(k)) for k in ("phase", "metric", "unit", "encoding", "data")]
+        yield (*head, *told, *tail)
+
+
+def _latencies(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:
+    """One row per histogram that can be read; what cannot be is in `histograms` alone."""
+    for head, data, tail in _histogram_records(run, plan, journals, folded):
+        phase, metric, unit, encoding, text = (
+            _text(data.get(k)) for k in ("phase", "metric", "unit", "encoding", "data")
+        )
+        if encoding != "hdr-v2-base64" or text is None:
+            continue
+        try:
+            found = decode_histogram(text)
+        except ValueError:
+            continue
+        if found.total:
+            shares = [found.at(p) for p in PERCENTILES]
+            told = (found.total, found.minimum, found.mean, *shares, found.maximum)
+            yield (*head, phase, metric, unit, *told, *tail)
 
 
 # -- vitals ----------------------------------------------------------------------------------------

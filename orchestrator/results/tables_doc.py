@@ -13,6 +13,7 @@ _ABOUT = {
     "samples": "One row per launch and metric of its result. Warm-up is not in it.",
     "intervals": "How a launch went over time: one row per interval of the measured window and metric.",
     "histograms": "One row per histogram that a launch printed.",
+    "latencies": "One row per histogram that can be read: its percentiles.",
     "events": "What happened, one line each: entries of the journals, and what was concluded from them.",
     "vitals": "Vital signs of the host, sampled while a launch ran.",
     "findings": "What the analyses say.",

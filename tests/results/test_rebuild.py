@@ -319,8 +319,23 @@ def test_histograms_and_counters_are_kept(tmp_path: Path) -> None:
     )
     tables = rebuild(builder.finish()).tables
     assert tables["histograms"]["data"].tolist() == ["HIST"]
+    assert tables["latencies"].empty, "what cannot be read has no percentiles"
     events = tables["events"]
     assert events[events["kind"] == "counter"]["text"].tolist() == ["retries = 4 1"]
+
+
+def test_a_histogram_that_can_be_read_has_percentiles(tmp_path: Path) -> None:
+    step = rf.step()
+    # 5000, 70000 and 999999999, steps of 2 digits
+    data = "HISTFAAAACl4nJNpmSzMwMDAwQABTBCK+QWItJ51isH+A0REkOk3I9NJaSYAjUMHAQ=="
+    told = {"type": "histogram", "metric": "latency", "unit": "ns", "phase": "measure"}
+    records = rf.good_records(step)
+    builder = rf.Builder.make(tmp_path, rf.plan([step]))
+    one = [*records[:-1], {**told, "encoding": "hdr-v2-base64", "data": data}, records[-1]]
+    builder.launch(step, rf.launch_entries(step, 0, one)).say("step_done", step)
+    rows = rebuild(builder.finish()).tables["latencies"]
+    assert rows[["metric", "unit", "count"]].values.tolist() == [["latency", "ns", 3]]
+    assert rows[["min", "p50", "p99", "max"]].values.tolist() == [[4608, 70143, 1002438655, 1002438655]]
 
 
 def test_tables_of_a_plan_without_steps_are_empty_and_typed() -> None:

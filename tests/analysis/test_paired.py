@@ -1,0 +1,97 @@
+"""Arms that took turns in one process are judged by their ratio in each launch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import run_folders as rf
+
+from orchestrator.analysis import check_judge, judge
+from orchestrator.model.finding import Finding, Verdict
+from orchestrator.model.plan import JudgeSpec
+from orchestrator.results.rebuild import rebuild
+
+#: the machine gets slower from launch to launch; the arms keep their distance
+SLOWER = (1.0, 1.3, 1.7, 2.1, 2.6, 3.0)
+
+
+def paired(root: Path, arms: Mapping[str, Sequence[float]], **parameters: Any) -> Finding:
+    step = rf.step("check", bench="op_check")
+    given: dict[str, Any] = {"metric": "ours_ns", "base": "floor_ns", **parameters}
+    builder = rf.Builder.make(root, rf.plan([step], [rf.job("check", judges=[rf.judge("paired", **given)])]))
+    for number in range(len(next(iter(arms.values())))):
+        metrics = [{"metric": m, "value": v[number], "unit": "ns"} for m, v in arms.items()]
+        records = [*rf.good_records(step)[:-1], rf.result(metrics=metrics)]
+        builder.launch(step, rf.launch_entries(step, number, records))
+    rebuilt = rebuild(builder.say("step_done", step).finish())
+    (finding,) = [f for f in rebuilt.findings if f.analysis == "paired"]
+    return finding
+
+
+def times(ns: float) -> list[float]:
+    return [ns * f for f in SLOWER]
+
+
+def test_what_slows_both_arms_drops_out(tmp_path: Path) -> None:
+    found = paired(tmp_path, {"ours_ns": times(2.2), "floor_ns": times(2.0)}, max_ratio=1.2)
+    assert found.verdict is Verdict.HOLDS
+    assert (found.value, found.low, found.high) == pytest.approx((1.1, 1.1, 1.1))
+    assert found.bound == 1.2
+    assert "met" in found.summary
+
+
+@pytest.mark.parametrize(
+    ("bound", "verdict", "word"),
+    [
+        ({"max_ratio": 1.0}, Verdict.VIOLATED, "missed"),
+        ({"max_ratio": 1.1}, Verdict.UNKNOWN, "undecided"),
+        ({"max_ratio": 1.3}, Verdict.HOLDS, "met"),
+        ({"min_ratio": 1.0}, Verdict.HOLDS, "met"),
+        ({"min_ratio": 1.1}, Verdict.UNKNOWN, "undecided"),
+        ({"min_ratio": 1.3}, Verdict.VIOLATED, "missed"),
+    ],
+)
+def test_a_bound_within_the_interval_is_undecided(
+    tmp_path: Path, bound: dict[str, float], verdict: Verdict, word: str
+) -> None:
+    arms = {"ours_ns": [2.1, 2.2, 2.3, 2.15, 2.25, 2.2], "floor_ns": [2.0] * 6}
+    found = paired(tmp_path, arms, **bound)
+    assert found.verdict is verdict
+    assert found.summary.endswith(word)
+
+
+def test_of_several_bases_the_best_of_each_launch_counts(tmp_path: Path) -> None:
+    arms = {"ours_ns": [4.0] * 6, "ck_ns": [2.0, 9.0] * 3, "tbb_ns": [8.0, 2.0] * 3}
+    assert paired(tmp_path, arms, base="ck_ns,tbb_ns").value == 2.0
+
+
+def test_a_base_that_is_missing_is_unknown(tmp_path: Path) -> None:
+    found = paired(tmp_path, {"ours_ns": times(2.0)}, max_ratio=9)
+    assert found.verdict is Verdict.UNKNOWN
+    assert "not measured" in found.summary
+
+
+def test_two_launches_decide_nothing(tmp_path: Path) -> None:
+    found = paired(tmp_path, {"ours_ns": [1.0, 1.0], "floor_ns": [1.0, 1.0]}, max_ratio=2)
+    assert found.verdict is Verdict.UNKNOWN
+    assert "3 are needed" in found.summary
+
+
+def test_a_ratio_has_one_bound() -> None:
+    spec = JudgeSpec("paired", {"metric": "a", "base": "b", "max_ratio": 1, "min_ratio": 1})
+    assert check_judge(spec) == []
+    plan = rf.plan([], [rf.job("check", judges=[spec])])
+    tables = rebuild_of_nothing()
+    (found,) = [f for f in judge(tables, plan, print) if f.analysis == "paired"]
+    assert found.verdict is Verdict.UNKNOWN
+    assert "one of them" in found.summary
+
+
+def rebuild_of_nothing() -> Any:
+    from orchestrator.model.tables import TABLES
+    from orchestrator.results.tables import frame
+
+    return {name: frame(name, []) for name in TABLES}
