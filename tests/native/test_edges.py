@@ -100,7 +100,7 @@ def test_a_good_sample_passes(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "2 ends of 1 edges: CELL\n")
 
 
-@pytest.mark.parametrize("folder", ["kernel", "baseline"])
+@pytest.mark.parametrize("folder", ["kernel", "baseline", "include"])
 @pytest.mark.parametrize("breach", BREACHES)
 def test_a_breach_is_found(tmp_path: Path, breach: str, folder: str) -> None:
     old, new, said = BREACHES[breach]
@@ -108,6 +108,14 @@ def test_a_breach_is_found(tmp_path: Path, breach: str, folder: str) -> None:
     done = run_checker(str(sample(tmp_path, GOOD.replace(old, new, 1), folder)))
     assert done.returncode == 1
     assert said in done.stdout
+
+
+def test_the_doors_themselves_are_made_of_raw_operations(tmp_path: Path) -> None:
+    source = "_Atomic(int) hidden;\n"
+    root = sample(tmp_path, source, "include")
+    assert run_checker(str(root)).returncode == 1
+    (root / "include" / "sample.c").rename(root / "include" / "atomics_sample.h")
+    assert run_checker(str(root)).returncode == 0
 
 
 def test_comments_and_strings_are_no_operations(tmp_path: Path) -> None:
