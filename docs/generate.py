@@ -1,4 +1,4 @@
-"""Writes the pages that say what the code says: command line, workloads, benches, stops, analyses, exit codes,
+"""Writes the pages that say what the code says: native interface, command line, workloads, benches, stops, analyses, exit codes,
 and the parts of README.md and ARCHITECTURE.md between comments. `make docs` calls it; with --check it writes nothing and exits with 1 where a
 page is not current."""
 
@@ -40,6 +40,7 @@ NOTE = "<!-- Written by docs/generate.py; change the code and run `make docs`. -
 
 def main() -> int:
     pages: dict[Path, Callable[[], str]] = {
+        ROOT / "docs" / "API_REFERENCE.md": api,
         REFERENCE / "cli.md": cli,
         REFERENCE / "workloads.md": workloads,
         REFERENCE / "benches.md": benches,
@@ -64,6 +65,12 @@ def _write(path: Path, text: str, *, only_look: bool) -> bool:
     if not only_look:
         path.write_text(text)
     return True
+
+
+def api() -> str:
+    from api_reference import page
+
+    return NOTE + page(ROOT / "native" / "include")
 
 
 def cli() -> str:
