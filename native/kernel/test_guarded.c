@@ -121,15 +121,17 @@ static void a_refusal_may_be_left_out(bed_t *bed) {
 }
 
 static void what_cannot_be_a_task_is_refused_and_written_nowhere(bed_t *bed) {
-    guarded_t task, before;
+    guarded_t task;
+    unsigned char before[sizeof task], after[sizeof task];
     memset(&task, 0x5a, sizeof task);
-    before = task;
+    memcpy(before, &task, sizeof task);
     guard_t guards[GUARDED_MAX + 1] = {{0}};
     EXPECT_EQ(guarded_init(&task, &bed->gate, count_body, NULL, guards, GUARDED_MAX + 1), STATUS_INVALID);
     EXPECT_EQ(guarded_init(&task, NULL, count_body, NULL, guards, 1), STATUS_INVALID);
     EXPECT_EQ(guarded_init(&task, &bed->gate, NULL, NULL, guards, 1), STATUS_INVALID);
     EXPECT_EQ(guarded_init(&task, &bed->gate, count_body, NULL, NULL, 1), STATUS_INVALID);
-    EXPECT_EQ(memcmp(&task, &before, sizeof task), 0);
+    memcpy(after, &task, sizeof task);
+    EXPECT_EQ(memcmp(before, after, sizeof task), 0);
 }
 
 static void over(const capability_ops_t *ops) {
