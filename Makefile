@@ -9,7 +9,7 @@ python := $(bin)/python
 # which tests the time goes into is shown at the end of every run
 durations := --durations=20 --durations-min=2
 
-.PHONY: help setup quickstart test test-slow lint tidy types bench docs check lock clean
+.PHONY: help setup quickstart test test-slow lint tidy types bench bench-native docs check lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,11 @@ types: setup ## mypy --strict on source and tests
 
 bench: setup ## measure the program itself: start-up, planning, what orch costs a bench
 	@for script in bench/*.py; do echo "== $$script"; $(python) $$script || exit; done
+
+# A missed or undecided target is the run's verdict (1 or 3), and a figure all the same.
+bench-native: setup ## measure the native code beside its baseline and other libraries (minutes); docs/OPTIMIZATION_RESULTS.md
+	@$(bin)/orch run playbook playbooks/optimization.yml; status=$$?; [[ $$status =~ ^[013]$$ ]] || exit $$status; \
+	$(python) -m orchestrator.report.optimization --write docs/OPTIMIZATION_RESULTS.md
 
 docs: setup ## write the generated reference pages anew and check every link
 	$(python) docs/generate.py

@@ -1,15 +1,15 @@
 # Writes OUTPUT, a header with the id of the sources that go into the harness, and only where it changed.
 # The rule, the same as source_digest in orchestrator/bundle/digest.py (a test compares the two):
-#   the files are CMakeLists.txt, CMakePresets.json and every *.c, *.h, *.S, *.cmake below cmake, include,
-#   kernel, baseline, explore and harness, without those named test_*;
+#   the files are CMakeLists.txt, CMakePresets.json and every *.c, *.h, *.S, *.cpp, *.cmake below cmake, include,
+#   kernel, baseline, explore, harness and bench, without those named test_*;
 #   each gives one line "<sha256 of the file>  <path with />\n", the lines sorted by path as bytes;
 #   the id is the first 16 hex digits of the SHA-256 of these lines.
 cmake_minimum_required(VERSION 3.22)
 
 if("${ID}" STREQUAL "")
   set(patterns "")
-  foreach(folder IN ITEMS cmake include kernel baseline explore harness)
-    foreach(suffix IN ITEMS c h S cmake)
+  foreach(folder IN ITEMS cmake include kernel baseline explore harness bench)
+    foreach(suffix IN ITEMS c h S cpp cmake)
       list(APPEND patterns "${SOURCE}/${folder}/*.${suffix}")
     endforeach()
   endforeach()

@@ -7,6 +7,7 @@ is met where the whole interval is on its side, missed where none of it is, and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.analysis import bootstrap
@@ -37,17 +38,17 @@ def analyse(tables: Tables, plan: Plan, job: JobPlan | None, parameters: Paramet
     findings = []
     for one in jobs_of(plan, job):
         steps = [s for s in plan.steps if s.job == one.name and not s.skip]
-        ratios = _ratios(tables, one.name, asked["metric"], asked["base"].split(","))
-        missing = [s for s in steps if not ratios.get(s.id)]
+        found = ratios(tables, one.name, asked["metric"], asked["base"].split(","))
+        missing = [s for s in steps if not found.get(s.id)]
         both = f"{asked['metric']} over {asked['base']}"
-        findings += [_finding(s, ratios[s.id], asked, plan.seed, marks) for s in steps if ratios.get(s.id)]
+        findings += [_finding(s, found[s.id], asked, plan.seed, marks) for s in steps if found.get(s.id)]
         findings += unmeasured("paired", one.name, both, missing)
         if not steps:
             findings.append(Finding("paired", one.name, Verdict.UNKNOWN, f"no cell of {one.name} has {both}"))
     return findings
 
 
-def _ratios(tables: Tables, job: str, metric: str, bases: list[str]) -> dict[str, list[float]]:
+def ratios(tables: Tables, job: str, metric: str, bases: Sequence[str]) -> dict[str, list[float]]:
     """Step → one ratio per launch that has the metric and a base that is not 0."""
     rows = tables["samples"]
     rows = rows[(rows["phase"] == "measure") & (rows["job"] == job) & rows["ok"].fillna(False)]
@@ -57,18 +58,18 @@ def _ratios(tables: Tables, job: str, metric: str, bases: list[str]) -> dict[str
         rows["step"], rows["launch"], rows["metric"], rows["value"], strict=True
     ):
         found.setdefault((step, launch), {})[name] = value
-    ratios: dict[str, list[float]] = {}
+    made: dict[str, list[float]] = {}
     for (step, _), values in found.items():
         below = [values[b] for b in bases if values.get(b, 0) > 0]
         if metric in values and below:
-            ratios.setdefault(step, []).append(values[metric] / min(below))
-    return ratios
+            made.setdefault(step, []).append(values[metric] / min(below))
+    return made
 
 
 def _finding(
-    step: StepPlan, ratios: list[float], asked: dict[str, Any], seed: int, marks: frozenset[str]
+    step: StepPlan, of: list[float], asked: dict[str, Any], seed: int, marks: frozenset[str]
 ) -> Finding:
-    found = bootstrap.median(ratios, seed, step.id, asked["metric"], asked["base"])
+    found = bootstrap.median(of, seed, step.id, asked["metric"], asked["base"])
     verdict, told = _told(found, asked)
     name = asked["target"] or f"{asked['metric']} over {asked['base']}"
     cell = " ".join(f"{k}={v}" for k, v in sorted(step.cell.items()))

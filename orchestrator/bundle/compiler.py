@@ -16,7 +16,14 @@ _ANSWER_S = 30
 _BUILD_S = 900
 #: Flags of the environment would get into the bytes without being in the key of the cache, and a
 #: `-march=native` would make a file that does not run on every host.
-_FLAGS_OF_THE_ENVIRONMENT = ("CFLAGS", "CPPFLAGS", "LDFLAGS", "CMAKE_GENERATOR", "CMAKE_BUILD_TYPE")
+_FLAGS_OF_THE_ENVIRONMENT = (
+    "CFLAGS",
+    "CXXFLAGS",
+    "CPPFLAGS",
+    "LDFLAGS",
+    "CMAKE_GENERATOR",
+    "CMAKE_BUILD_TYPE",
+)
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,12 @@ def compile_variant(tools: Toolchain, source: Path, work: Path, variant: str, di
 
 
 def error_lines(output: str) -> list[str]:
-    """The first lines that say what is wrong; the last ones where none looks like it."""
+    """What our own build files say of it; else the first lines that say what is wrong; the last ones where none
+    looks like it."""
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    ours = [line.removeprefix("orch: ") for line in lines if line.startswith("orch: ")]
+    if ours:
+        return ours
     marks = ("error:", "CMake Error", "undefined reference", "fatal error", "cannot find")
     first = next((i for i, line in enumerate(lines) if any(m in line for m in marks)), None)
     return lines[-_ERROR_LINES:] if first is None else lines[first : first + _ERROR_LINES]

@@ -9,8 +9,8 @@ import hashlib
 import shutil
 from pathlib import Path
 
-FOLDERS = ("cmake", "include", "kernel", "baseline", "explore", "harness")
-SUFFIXES = (".c", ".h", ".S", ".cmake")
+FOLDERS = ("cmake", "include", "kernel", "baseline", "explore", "harness", "bench")
+SUFFIXES = (".c", ".h", ".S", ".cpp", ".cmake")
 TOP = ("CMakeLists.txt", "CMakePresets.json")
 
 
