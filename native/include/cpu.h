@@ -19,3 +19,9 @@ static inline void cpu_relax(void) {
 
 // Starts to fetch a line that will be read. Any address.
 static inline void cpu_prefetch(const void *at) { __builtin_prefetch(at, 0, 3); }
+
+// The same value, and the compiler forgets what it knows of it: a branch on it stays a branch.
+static inline uint32_t cpu_opaque_u32(uint32_t value) {
+    __asm__ volatile("" : "+r"(value));
+    return value;
+}

@@ -9,9 +9,9 @@
 //   P1  Order. In each run every node is over exactly once, and a body begins after the bodies of all predecessors have
 //       returned, and sees what they did. Cycles are refused when the edge is added.
 //   P2  Admission. At no moment do the vectors of the bodies that run in one engine, added up, exceed the system vector in any dimension.
-//   P3  Shares. While a worker holds ready nodes of every class, any stretch of n dispatches by it has n * tickets / total of a class, within
-//       fewer than 2; from the start of such a time, within fewer than 1. A class with nothing ready leaves its
-//       turn to the next; nobody is owed for turns he left.
+//   P3  Shares. While a worker holds ready nodes of every class and room is refused to none, any stretch of n dispatches by it has
+//       n * tickets / total of a class, within fewer than 2. A class with nothing ready leaves its turn to the next; nobody is owed for
+//       turns he left.
 //   P4  Guards. Where a call that ends a guard's capability, or takes a needed right from it, has returned before a dispatch begins, the
 //       body never runs. The node is refused; what comes after it in the order is skipped, all of it, and nothing else.
 //   P5  No deadlock, no starvation. A vector above the system's is refused when the node is added, so a run whose bodies
@@ -28,6 +28,7 @@
 
 #include "capability.h"
 #include "guarded.h"
+#include "scheduler.h"
 #include "status.h"
 
 // --- resource vectors ---------------------------------------------------------------------------------------------
@@ -86,7 +87,6 @@ uint32_t pdac_lottery_class(const pdac_lottery_t *lottery, uint64_t turn);
 // --- an engine ----------------------------------------------------------------------------------------------------
 
 typedef struct pdac pdac_t;
-struct scheduler;
 
 // What is told to an observer, at the beginning of every dispatch, by the worker that dispatches.
 typedef struct pdac_pick {
@@ -94,10 +94,11 @@ typedef struct pdac_pick {
     uint32_t worker;
     uint32_t class;
     bool contested; // the worker held ready nodes of every class
+    uint64_t turn;  // of the worker's lottery; turns that follow each other, all contested, are a stretch of P3
 } pdac_pick_t;
 
 typedef struct pdac_config {
-    struct scheduler *scheduler;       // what runs the nodes
+    scheduler_lockfree_t *scheduler;   // what runs the nodes
     guarded_gate_t gate;               // whom guards are asked of; a NULL table: no node has guards
     const pdac_vector_t *system;       // NULL: everything fits
     const uint32_t *tickets;           // per class; NULL: one class
@@ -123,7 +124,8 @@ pdac_vector_t pdac_in_use(const pdac_t *engine);
 typedef uint32_t pdac_node_t; // 0, 1, 2 … in the order of add
 typedef struct pdac_graph pdac_graph_t;
 
-// `worker` is the number of the scheduler's CPU that runs it: less than the number of CPUs, and nobody else's meanwhile.
+// `worker` is the number of the scheduler's CPU that runs it: less than the number of CPUs, and nobody else's meanwhile. A body runs to
+// its end; it may start other graphs, and must not wait for them.
 typedef void pdac_fn_t(void *context, pdac_node_t node, uint32_t worker);
 
 typedef struct pdac_task {
@@ -175,3 +177,7 @@ status_t pdac_start(pdac_graph_t *graph);
 // Whether the last run that was started is over; then what its bodies did is visible. True before the first.
 bool pdac_is_over(const pdac_graph_t *graph);
 pdac_outcome_t pdac_outcome(const pdac_graph_t *graph);
+// Called by the worker that ends a run, when pdac_is_over already says so: it may start the graph again, or kick the scheduler. Set
+// while it does not run; NULL: nobody.
+typedef void pdac_over_fn_t(void *context, pdac_graph_t *graph);
+void pdac_set_over(pdac_graph_t *graph, pdac_over_fn_t *over, void *context);
