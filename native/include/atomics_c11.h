@@ -90,6 +90,12 @@ static inline uint32_t atomic_fetch_sub_acq_rel_u32(atomic_u32_t *at, uint32_t s
 static inline uint64_t atomic_fetch_sub_acq_rel_u64(atomic_u64_t *at, uint64_t sub) {
     return atomic_fetch_sub_explicit(&at->value, sub, memory_order_acq_rel);
 }
+static inline uint32_t atomic_exchange_seq_cst_u32(atomic_u32_t *at, uint32_t value) {
+    return atomic_exchange_explicit(&at->value, value, memory_order_seq_cst);
+}
+static inline uint64_t atomic_fetch_add_seq_cst_u64(atomic_u64_t *at, uint64_t add) {
+    return atomic_fetch_add_explicit(&at->value, add, memory_order_seq_cst);
+}
 static inline uint64_t atomic_fetch_or_acq_rel_u64(atomic_u64_t *at, uint64_t bits) {
     return atomic_fetch_or_explicit(&at->value, bits, memory_order_acq_rel);
 }
@@ -111,6 +117,30 @@ static inline void atomic_fence_seq_cst(void) {
 #else
 static inline void atomic_fence_seq_cst(void) { atomic_thread_fence(memory_order_seq_cst); }
 #endif
+// Two ends of one seq_cst fence: the light one is on the path that is taken often, the heavy one on the rare path, and whatever
+// the order in which two threads come to them, one sees what the other did before. With `asymmetric` the light end keeps the compiler from
+// reordering and nothing else, and the heavy end makes every core that runs this process fence (membarrier, microseconds, interrupts).
+// Both ends are told the same; asymmetric only after atomics_have_asymmetric has said yes in this process.
+bool atomics_have_asymmetric(void);
+void atomics_fence_everywhere(void); // kernel/atomics.c
+static inline void atomic_fence_light_seq_cst(bool asymmetric) {
+#if ATOMICS_MODEL_FENCES
+    (void)asymmetric;
+    atomic_fence_seq_cst();
+#else
+    if (__builtin_expect(asymmetric, 1)) {
+        atomic_signal_fence(memory_order_seq_cst);
+    } else {
+        atomic_thread_fence(memory_order_seq_cst);
+    }
+#endif
+}
+static inline void atomic_fence_heavy_seq_cst(bool asymmetric) {
+    atomic_fence_seq_cst();
+    if (asymmetric) {
+        atomics_fence_everywhere();
+    }
+}
 
 // --- plain accesses to shared memory ------------------------------------------------------------------------------
 static inline uint32_t plain_load_u32(const plain_u32_t *at) { return at->value; }
@@ -133,3 +163,7 @@ void shared_release(void *memory, size_t bytes);
 // --- waiting ------------------------------------------------------------------------------------------------------
 // One round of a wait loop: relaxes the core, and now and then gives the processor to somebody else.
 void spin_hint(unsigned round);
+// Sleeps while *at is `expected`, until park_wake, for `timeout_ns` at most (UINT64_MAX: for ever). May return early: look again.
+void park_wait(atomic_u32_t *at, uint32_t expected, uint64_t timeout_ns);
+// Wakes who sleeps on *at, which was changed before.
+void park_wake(atomic_u32_t *at);

@@ -23,7 +23,9 @@
 //       growth loses none, and at shutdown each has run or is handed out by scheduler_rest.
 //   S2  From the moment that task_state says BLOCKED until an unblock, the task does not run.
 //   S3  A CPU parks only when no task that it may run is queued anywhere, and wakes when one is. A task queued on a CPU that is
-//       busy with another is found and taken by an idle one.
+//       busy with another is found and taken by an idle one. One exception: a CPU's only queued task, spawned there, wakes nobody,
+//       since that CPU is about to come to it; should it not, an idle one finds it within SCHEDULER_RELOOK_NS. And a task with a mask that
+//       its CPU has taken over from its inbox waits for that CPU.
 //   S4  Affinity: a task runs on CPUs of its mask alone. Priority: on one CPU, a task that is queued there is started before all of lower
 //       priority there, but for at most SCHEDULER_LOOK tasks started after it came; and one in SCHEDULER_LOOK starts is given to the
 //       oldest task of the lowest priority, so that none starves.
@@ -44,12 +46,13 @@
 #define SCHEDULER_MAX_CPUS 1024u
 #define SCHEDULER_ANY_CPU UINT32_MAX       // wide form, and `near` of a mask: wherever it suits
 #define SCHEDULER_FOREVER UINT64_MAX
-#define SCHEDULER_MAX_TASKS ((uint32_t)1 << 22) // tasks with ids alive at once; tasks without are not limited
+#define SCHEDULER_MAX_TASKS (((uint32_t)1 << 22) - 1) // tasks with ids alive at once; tasks without are not limited
+#define SCHEDULER_RELOOK_NS 1000000u // how often a parked CPU looks around all the same while another is at work
 
 typedef struct scheduler_lockfree scheduler_lockfree_t; // shared
 typedef struct scheduler_cpu scheduler_cpu_t;           // one CPU of it; used by the thread that attached to it, alone
 typedef struct task task_t;
-typedef uint64_t task_id_t; // generation << 32 | slot
+typedef uint64_t task_id_t; // generation << 22 | slot
 #define TASK_NONE ((task_id_t)0)
 
 // What a run function answers.
@@ -165,6 +168,7 @@ uint32_t scheduler_rest(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_
 
 // Makes the task ready on this CPU (where its mask allows it; else on one of the mask).
 void scheduler_spawn(scheduler_cpu_t *on, task_t *task);
+void scheduler_spawn_batch(scheduler_cpu_t *on, task_t **tasks, uint32_t count);
 // A task that did the work of `count` others itself says so: it counts towards the budget of the scheduler_run that it is in, and in
 // the counters as so many accepted, started and finished.
 void scheduler_charge(scheduler_cpu_t *on, uint64_t count);

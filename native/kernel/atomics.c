@@ -1,10 +1,16 @@
 // The parts of atomics.h that need not be inlined: memory, waiting, and the word that models fences.
 #include "atomics.h"
 
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
@@ -55,6 +61,25 @@ void shared_release(void *memory, size_t bytes) {
         munmap(memory, (bytes + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1));
     }
 }
+
+bool atomics_have_asymmetric(void) {
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+void atomics_fence_everywhere(void) {
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) {
+        // In the child of a fork, perhaps, where nobody has asked yet. It has succeeded in this program before.
+        (void)atomics_have_asymmetric();
+        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    }
+}
+
+void park_wait(atomic_u32_t *at, uint32_t expected, uint64_t timeout_ns) {
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u), .tv_nsec = (long)(timeout_ns % 1000000000u)};
+    (void)syscall(SYS_futex, at, FUTEX_WAIT_PRIVATE, expected, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL, 0);
+}
+
+void park_wake(atomic_u32_t *at) { (void)syscall(SYS_futex, at, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
 
 void spin_hint(unsigned round) {
     if (round % 64 == 63) {

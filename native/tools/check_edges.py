@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DOOR = re.compile(
-    r"\batomic_(load|store|cas|exchange|fetch_add|fetch_or|fetch_and|fetch_sub|fetch_xor|fence)"
+    r"\batomic_(load|store|cas|exchange|fetch_add|fetch_or|fetch_and|fetch_sub|fetch_xor|fence_light|fence_heavy|fence)"
     r"_(relaxed|acquire|release|acq_rel|seq_cst)(?:_u32|_u64|_ptr)?\s*\("
 )
 RAW = re.compile(
@@ -49,6 +49,8 @@ PAIRS = {
     ("store", "release"): {"R"},
     ("load", "seq_cst"): {"S"},
     ("fence", "seq_cst"): {"S"},
+    ("fence_light", "seq_cst"): {"S"},
+    ("fence_heavy", "seq_cst"): {"S"},
 }
 
 

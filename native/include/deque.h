@@ -1,0 +1,119 @@
+// A work-stealing deque that grows: one owner pushes and pops at the bottom, everybody else steals at the top, in batches. The owner
+// reads one word of others at a pop and, in asymmetric mode, fences nowhere; a steal is one compare-and-swap for the whole batch.
+//
+//        top            split             bottom
+//         |   exposed     |    private      |          indices only rise, but bottom's
+//
+// What lies below `split` is exposed: it is taken at the top by a compare-and-swap of `top`, by thieves and by the owner alike. Since split
+// and top only rise, while top is t the tasks from t to split are what they are, and a thief reads them before it takes them. What lies above is the
+// owner's alone, and costs it no atomic operation.
+//
+// Who finds nothing exposed asks: sets ASKED in the `gate`. The owner sees it at its next pop, and exposes half of what is private. Where it
+// does not come to that, because it is busy with a long task, the thief takes by force: after a heavy fence (atomics.h) it reads `bottom`
+// and moves split in the owner's place, by a compare-and-swap of the gate from what it asked with. Every pop after the fence sees ASKED, and one that sees
+// ASKED takes nothing before it has changed the gate itself; so just one of the two succeeds.
+//
+// Progress: push (but for growth) and pop are wait-free but for losing against a steal or an ask that succeeded; all others are lock-free.
+// Reclamation: arrays that were outgrown stay until deque_end, together no larger than the one in use. So a thief may read from any.
+// ABA: top and bottom have 64 bits and never come back. The gate holds 40 bits of split and 23 of a count of changes: it comes back after 2^23 asks
+// during which split does not move, each with a heavy fence or an answer in between, while one thief sleeps within deque_force.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "atomics.h"
+#include "status.h"
+
+typedef struct deque_ring {
+    struct deque_ring *older;
+    uint64_t mask;
+    atomic_u64_t slots[]; // pointers, as numbers; written by the owner
+} deque_ring_t;
+
+#define DEQUE_ASKED ((uint64_t)1)
+#define DEQUE_TAKE_BACK 64u // the most that the owner takes back from the exposed part at once
+
+typedef struct deque {
+    _Alignas(CPU_PAIR) atomic_u64_t bottom; // written by the owner; read by who looks for something to ask for
+    uint64_t split;                         // the owner's: where it knows split to be, as a full index
+    uint64_t gate_seen;                     // the owner's: the gate that says so
+    uint64_t limit;                         // the owner's: bottom may rise so far without another look at top
+    uint64_t mask;                          // the owner's, of the ring in use
+    deque_ring_t *ring;                     // the owner's
+    atomic_u64_t grown;                     // growths; written by the owner
+    bool asymmetric;                        // constant
+    _Alignas(CPU_PAIR) atomic_u64_t gate;   // split << 24 | changes << 1 | ASKED; written by the owner, who asks, who takes by force
+    atomic_u64_t shared_ring;               // deque_ring_t *; written by the owner as it grows
+    _Alignas(CPU_PAIR) atomic_u64_t top;    // written by who takes from the exposed part
+} deque_t;
+_Static_assert(sizeof(deque_t) == 3 * CPU_PAIR, "three writers, three pairs of lines");
+
+// `places` is rounded up to a power of two, at least 2; indices begin at `first`. OK or NO_MEMORY.
+status_t deque_begin(deque_t *deque, uint64_t places, uint64_t first, bool asymmetric);
+void deque_end(deque_t *deque);
+
+// --- the owner ----------------------------------------------------------------------------------------------------
+
+// False where the deque is full and there is no memory: nothing has changed.
+static inline bool deque_push(deque_t *deque, void *item);
+// NULL: empty.
+static inline void *deque_pop(deque_t *deque);
+// All of them, or none.
+bool deque_push_batch(deque_t *deque, void *const *items, uint64_t count);
+// The oldest; NULL where there is none, or a thief was faster.
+void *deque_pop_oldest(deque_t *deque);
+// Everything exposed: for an owner that goes away.
+void deque_expose(deque_t *deque);
+
+// --- everybody else -------------------------------------------------------------------------------------------------
+
+typedef enum { DEQUE_EMPTY = 0, DEQUE_EXPOSED, DEQUE_PRIVATE } deque_look_t;
+// What there is to take now; DEQUE_PRIVATE: nothing is exposed. `*queued`: all that is in it.
+deque_look_t deque_look(const deque_t *deque, uint64_t *queued);
+// Takes up to `max` exposed items, oldest first: how many. 0: none was exposed, or somebody was faster.
+uint32_t deque_steal(deque_t *deque, void **items, uint32_t max);
+// Asks the owner to expose half. Whether somebody asks now; false: nothing is private.
+bool deque_ask(deque_t *deque);
+// Exposes half in the owner's place if it has been asked and has not answered. Whether split moved now.
+bool deque_force(deque_t *deque);
+// Exact when nothing runs.
+uint64_t deque_size(const deque_t *deque);
+
+// --- kernel/deque.c, where the short way ends -----------------------------------------------------------------------------
+bool deque_make_room(deque_t *deque, uint64_t count);
+void *deque_pop_asked(deque_t *deque, uint64_t at);
+void *deque_pop_exposed(deque_t *deque);
+
+static inline bool deque_push(deque_t *deque, void *item) {
+    /* relaxed: written by the owner alone */
+    uint64_t bottom = atomic_load_relaxed_u64(&deque->bottom);
+    if (__builtin_expect(bottom == deque->limit, 0) && !deque_make_room(deque, 1)) {
+        return false;
+    }
+    /* relaxed: the store of bottom publishes it */
+    atomic_store_relaxed_u64(&deque->ring->slots[bottom & deque->mask], (uint64_t)(uintptr_t)item);
+    /* edge ITEM:R — the item and what it leads to; :A is in deque_force */
+    atomic_store_release_u64(&deque->bottom, bottom + 1);
+    return true;
+}
+
+static inline void *deque_pop(deque_t *deque) {
+    /* relaxed: written by the owner alone */
+    uint64_t bottom = atomic_load_relaxed_u64(&deque->bottom);
+    if (bottom == deque->split) {
+        return deque_pop_exposed(deque);
+    }
+    bottom--;
+    /* edge ITEM:R — the items below, as before; :A is in deque_force */
+    atomic_store_release_u64(&deque->bottom, bottom);
+    /* edge FORCE:S — that the item is taken, before the look at the gate; :S is in deque_force */
+    atomic_fence_light_seq_cst(deque->asymmetric);
+    /* relaxed: the fence orders it; deque_pop_asked acquires what it then uses */
+    if (__builtin_expect(atomic_load_relaxed_u64(&deque->gate) != deque->gate_seen, 0)) {
+        return deque_pop_asked(deque, bottom);
+    }
+    /* relaxed: the owner has written it */
+    return (void *)(uintptr_t)atomic_load_relaxed_u64(&deque->ring->slots[bottom & deque->mask]);
+}

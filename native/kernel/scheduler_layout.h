@@ -1,0 +1,176 @@
+// Inside the scheduler: what a CPU and a task's words look like. For kernel/scheduler*.c alone.
+//
+// task.link    next task of a list | state in the low 3 bits. Written by who holds the task: who enqueues it, whose queue it is in, who
+//              runs it, who has unblocked it.
+// task.control generation << 8 | bits below. Read-modify-writes by whoever asks something of the task.
+//
+// Where a queued task can be, on its CPU:
+//   inbox, bound   handed in by any thread, as batches linked through task.batch, newest first; bound: those with a mask
+//   deques[level]  taken over; anybody may steal
+//   lists[level]   taken over, with a mask; and all that found no room in a deque. The CPU's own.
+#pragma once
+
+#include "deque.h"
+#include "scheduler.h"
+
+#define STATE_MASK ((uint64_t)7)
+#define CONTROL_BLOCK ((uint64_t)1)     // to be blocked before it starts or goes on
+#define CONTROL_PERMIT ((uint64_t)2)    // unblocked before it has blocked
+#define CONTROL_PARKED ((uint64_t)4)    // blocked: nobody holds it; who clears this holds it
+#define CONTROL_TERMINATE ((uint64_t)8) // to be ended before it starts or goes on
+#define CONTROL_FREE ((uint64_t)16)     // a slot without a task
+#define CONTROL_ASKED (CONTROL_BLOCK | CONTROL_TERMINATE)
+#define GENERATION_SHIFT 8
+#define SLOT_BITS 22
+#define TASK_GENERATION_MAX (((uint64_t)1 << (64 - SLOT_BITS)) - 1)
+#define SLOT_COMMIT 4096u // slots whose memory is taken together
+#define SLOT_BYTES (((size_t)SCHEDULER_MAX_TASKS + 1) * sizeof(task_t))
+
+// Bits of scheduler_cpu.levels, lowest first: per priority, its list and its deque.
+#define LEVEL_LIST(LEVEL) ((uint32_t)1 << 2 * (LEVEL))
+#define LEVEL_DEQUE(LEVEL) ((uint32_t)2 << 2 * (LEVEL))
+
+// A deque with so many tasks is worth a wake; a lone one is its owner's next. SCHEDULER_RELOOK_NS is for the owner that does not come to it.
+#ifndef WAKE_FROM
+#define WAKE_FROM 2u
+#endif
+
+typedef struct task_list {
+    task_t *first, *last;
+} task_list_t;
+
+typedef struct cpu_counts { // written by the CPU's thread, read by others
+    atomic_u64_t accepted, started, finished, blocked;
+    atomic_u64_t steals, stolen, tries, forced, parks;
+} cpu_counts_t;
+
+struct scheduler_cpu {
+    // The thread's own.
+    _Alignas(CPU_PAIR) scheduler_lockfree_t *scheduler;
+    uint32_t index;
+    uint32_t levels;   // where something may be
+    uint64_t room;     // tasks that the present run may still start
+    uint64_t look;     // tasks until the next look at inbox and oldest
+    uint64_t random;
+    uint64_t quantum_run;   // the run, by counts.started, that asked for its quantum last
+    uint64_t quantum_begin; // when it did so first
+    uint64_t kicks;         // scheduler.kicks as park last saw it
+    uint32_t last_victim;
+    uint32_t victim;      // of whom something is asked; UINT32_MAX: of nobody
+    uint32_t victim_level;
+    uint32_t victim_looks;
+    uint32_t lone_victim;   // a CPU with one task alone
+    uint32_t lone_rounds;   // for how many looks it has started nothing
+    uint64_t lone_started;
+    bool asymmetric;   // constant
+    bool waking;       // woken, and counted so in scheduler.idle
+    task_list_t lists[TASK_PRIORITIES];
+    _Alignas(CPU_PAIR) cpu_counts_t counts;
+    // Written by anybody.
+    _Alignas(CPU_PAIR) atomic_u64_t inbox; // task_t *
+    _Alignas(CPU_PAIR) atomic_u64_t bound; // task_t *
+    _Alignas(CPU_PAIR) atomic_u32_t park;  // 1: asleep, or about to be
+    atomic_u32_t attached;
+    deque_t deques[TASK_PRIORITIES];
+};
+
+struct scheduler_lockfree {
+    // Constant.
+    uint32_t cpu_count;
+    bool asymmetric;
+    uint64_t first_generation;
+    uint16_t *victims; // per CPU the others, nearest first
+    // Written now and then, read all the time.
+    _Alignas(CPU_PAIR) atomic_u64_t idle; // woken and still searching << 32 | asleep; written by who parks and who wakes
+    _Alignas(CPU_PAIR) atomic_u64_t knobs[SCHEDULER_KNOBS]; // written by scheduler_set
+    atomic_u32_t stopped;
+    atomic_u64_t driven; // CPUs that somebody has attached to
+    _Alignas(CPU_PAIR) atomic_u64_t kicks; // written by scheduler_kick
+    atomic_u64_t sleepers[SCHEDULER_MAX_CPUS / 64]; // one bit per CPU asleep
+    // Slots of tasks with ids.
+    _Alignas(CPU_PAIR) atomic_u64_t slots; // task_t *, reserved; 0: not yet
+    atomic_u64_t free_slots; // count of changes << 32 | slot
+    atomic_u64_t fresh;      // first slot never given out
+    scheduler_cpu_t cpus[];
+};
+
+// Whether a control word is of the task with that id; of any, where `id` is TASK_NONE.
+static inline bool task_is_of(uint64_t control, task_id_t id) {
+    return id == TASK_NONE || (control >> GENERATION_SHIFT == id >> SLOT_BITS && (control & CONTROL_FREE) == 0);
+}
+
+static inline uint32_t sleeping(uint64_t idle) { return (uint32_t)idle; }
+static inline uint32_t waking(uint64_t idle) { return (uint32_t)(idle >> 32); }
+
+static inline task_t *task_next(uint64_t link) { return (task_t *)(uintptr_t)(link & ~STATE_MASK); }
+
+// A counter that only its CPU's thread writes. Release, so that who reads sums from the last to the first never sees one ahead of another.
+static inline void count_up(atomic_u64_t *counter, uint64_t by) {
+    /* relaxed: written by this thread alone */
+    uint64_t value = atomic_load_relaxed_u64(counter);
+    /* edge COUNT:R — what was counted before; :A is in counter_read */
+    atomic_store_release_u64(counter, value + by);
+}
+
+static inline uint64_t knob_of(const scheduler_lockfree_t *scheduler, scheduler_knob_t knob) {
+    /* relaxed: a number that may change at any time; nothing hangs on when */
+    return atomic_load_relaxed_u64(&scheduler->knobs[knob]);
+}
+
+static inline void set_state(task_t *task, task_state_t state) {
+    /* edge STATE:R — what the task has done so far; :A is in task_state */
+    atomic_store_release_u64(&task->link, (uint64_t)state);
+}
+
+static inline task_t *list_pop(task_list_t *list) {
+    task_t *task = list->first;
+    if (task != NULL) {
+        /* relaxed: the list is this thread's own */
+        list->first = task_next(atomic_load_relaxed_u64(&task->link));
+    }
+    return task;
+}
+
+// --- scheduler_queue.c: handing in and taking over -----------------------------------------------------------------
+// Readies one task, on `cpu` where its mask allows it, and wakes who is to run it.
+void queue_one(scheduler_lockfree_t *scheduler, task_t *task, uint32_t cpu);
+// A CPU for a task of which nobody has said where: one that somebody drives, if there is one.
+uint32_t queue_pick(const scheduler_lockfree_t *scheduler, const task_t *task);
+// Takes over what was handed in to `from` (on's own, or another's). Whether there was something.
+bool queue_take_inbox(scheduler_cpu_t *on, scheduler_cpu_t *from);
+bool queue_take_bound(scheduler_cpu_t *on, scheduler_cpu_t *from);
+// To the deque, or the list where the deque has no room.
+void queue_own(scheduler_cpu_t *on, task_t *task);
+void queue_append(scheduler_cpu_t *on, task_t *task, uint8_t level);
+bool mask_allows(const task_t *task, uint32_t cpu);
+
+// --- scheduler_steal.c ------------------------------------------------------------------------------------------------
+// One round over all other CPUs. A task, or NULL; what else was brought lies in the own queues.
+task_t *steal_round(scheduler_cpu_t *on);
+// Whether something is queued that `on` may run, or might. For who is about to park; takes over tasks with masks.
+bool steal_look(scheduler_cpu_t *on);
+
+// Whether any other CPU is attached to and not asleep.
+bool steal_others_busy(const scheduler_cpu_t *on);
+// Whether a lone task is stuck at a busy CPU: for who is parked, now and then.
+bool steal_lone(scheduler_cpu_t *on);
+
+// --- scheduler_run.c --------------------------------------------------------------------------------------------------
+// The next of the own queues.
+task_t *own_next(scheduler_cpu_t *on);
+// By pointer where `id` is TASK_NONE.
+status_t task_block(task_t *task, task_id_t id);
+status_t task_unblock(scheduler_lockfree_t *scheduler, task_t *task, task_id_t id, uint32_t cpu);
+status_t task_terminate(task_t *task, task_id_t id);
+
+// --- scheduler_park.c -------------------------------------------------------------------------------------------------
+// Wakes one CPU, nearest to `near`, unless somebody is awake and searching already.
+void wake_for_work(scheduler_lockfree_t *scheduler, uint32_t near);
+// Wakes this one if it sleeps; whether it did.
+bool wake_cpu(scheduler_lockfree_t *scheduler, uint32_t cpu);
+// `on` was woken and has found something: the next one.
+void wake_found(scheduler_cpu_t *on);
+bool is_asleep(scheduler_lockfree_t *scheduler, uint32_t cpu);
+// Woken no more. wake_one: somebody, whatever for.
+void stop_waking(scheduler_cpu_t *on);
+void wake_one(scheduler_lockfree_t *scheduler, uint32_t near);

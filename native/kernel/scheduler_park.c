@@ -1,0 +1,192 @@
+// Parking and waking, without a lost wakeup.
+//
+// scheduler.idle counts the CPUs that sleep, and those that were woken and have found nothing yet: while there is one of the
+// latter, nobody is woken for more work, for it looks everywhere before it sleeps again.
+//
+// No wakeup is lost. Who makes work publishes it, then reads idle (edge SLEEP). Who parks counts itself in idle, then looks at all queues (the same edge).
+// So either the look finds the work, or who made it sees the sleeper, or sees somebody searching, who has not counted himself
+// as asleep then, and looks after he has. A CPU that was woken and finds something wakes the next in its turn, unasked.
+//
+// Who sleeps is a bit in `sleepers`; who clears the bit has woken it, or is the sleeper itself. There are never fewer bits than
+// CPUs counted asleep whom no waker has taken: a waker takes one off the count first, and then finds a bit, unless that sleeper has got up by itself.
+#include "scheduler_layout.h"
+
+#include <time.h>
+
+#define ONE_ASLEEP ((uint64_t)1)
+#define ONE_WAKING ((uint64_t)1 << 32)
+
+static uint64_t clock_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool is_asleep(scheduler_lockfree_t *scheduler, uint32_t cpu) {
+    /* edge SLEEP:S — who sleeps, after work was published; :S is in steal_look */
+    return (atomic_load_seq_cst_u64(&scheduler->sleepers[cpu / 64]) >> cpu % 64 & 1) != 0;
+}
+
+// Clears the CPU's bit: whether it was set, and the CPU is ours to wake.
+static bool take_bit(scheduler_lockfree_t *scheduler, uint32_t cpu) {
+    uint64_t bit = (uint64_t)1 << cpu % 64;
+    /* edge BED:S — that the bit is gone, before rouse; :S is in lie_down */
+    /* edge WOKEN:RA — what the CPU is woken for; :A is in is_woken */
+    return (atomic_fetch_and_seq_cst_u64(&scheduler->sleepers[cpu / 64], ~bit) & bit) != 0;
+}
+
+static bool is_woken(scheduler_cpu_t *on) {
+    /* edge WOKEN:A — what the CPU is woken for; :RA is in take_bit */
+    uint64_t bits = atomic_load_acquire_u64(&on->scheduler->sleepers[on->index / 64]);
+    return (bits >> on->index % 64 & 1) == 0;
+}
+
+static void rouse(scheduler_lockfree_t *scheduler, uint32_t cpu) {
+    /* relaxed: the bit says it; this ends the wait of the system call */
+    atomic_store_relaxed_u32(&scheduler->cpus[cpu].park, 0);
+    park_wake(&scheduler->cpus[cpu].park);
+}
+
+// From asleep to woken, by one, if anybody is asleep and (unless `always`) nobody woken.
+static bool claim(scheduler_lockfree_t *scheduler, bool always) {
+    /* edge SLEEP:S — who sleeps, after work was published; :S is in steal_look */
+    uint64_t idle = atomic_load_seq_cst_u64(&scheduler->idle);
+    while (sleeping(idle) != 0 && (always || waking(idle) == 0)) {
+        /* edge SLEEP:S — as above; :S is in steal_look */
+        if (atomic_cas_seq_cst_u64(&scheduler->idle, &idle, idle - ONE_ASLEEP + ONE_WAKING)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_idle(scheduler_lockfree_t *scheduler, uint64_t add) {
+    /* relaxed: the compare-and-swap decides */
+    uint64_t idle = atomic_load_relaxed_u64(&scheduler->idle);
+    /* edge SLEEP:S — that somebody sleeps, or searches no more, before the look around; :S is in scheduler_spawn */
+    while (!atomic_cas_seq_cst_u64(&scheduler->idle, &idle, idle + add)) {
+    }
+}
+
+static bool wake_any(scheduler_lockfree_t *scheduler, uint32_t near, bool always) {
+    if (!claim(scheduler, always)) {
+        return false;
+    }
+    if (is_asleep(scheduler, near) && take_bit(scheduler, near)) {
+        rouse(scheduler, near);
+        return true;
+    }
+    const uint16_t *others = scheduler->victims + (size_t)near * (scheduler->cpu_count - 1);
+    for (uint32_t i = 0; i + 1 < scheduler->cpu_count; i++) {
+        if (is_asleep(scheduler, others[i]) && take_bit(scheduler, others[i])) {
+            rouse(scheduler, others[i]);
+            return true;
+        }
+    }
+    add_idle(scheduler, (uint64_t)0 - ONE_WAKING); // it has got up by itself
+    return false;
+}
+
+void wake_for_work(scheduler_lockfree_t *scheduler, uint32_t near) { (void)wake_any(scheduler, near, false); }
+
+void wake_one(scheduler_lockfree_t *scheduler, uint32_t near) { (void)wake_any(scheduler, near, true); }
+
+bool wake_cpu(scheduler_lockfree_t *scheduler, uint32_t cpu) {
+    if (!is_asleep(scheduler, cpu) || !take_bit(scheduler, cpu)) {
+        return false;
+    }
+    /* relaxed: the compare-and-swap decides */
+    uint64_t idle = atomic_load_relaxed_u64(&scheduler->idle);
+    uint64_t next = 0;
+    do { // none counted any more: another waker has taken this one off the count, and will find no bit
+        next = idle + ONE_WAKING - (sleeping(idle) != 0 ? ONE_ASLEEP : 0);
+        /* edge SLEEP:S — that somebody searches; :S is in scheduler_spawn */
+    } while (!atomic_cas_seq_cst_u64(&scheduler->idle, &idle, next));
+    rouse(scheduler, cpu);
+    return true;
+}
+
+void stop_waking(scheduler_cpu_t *on) {
+    if (on->waking) {
+        on->waking = false;
+        add_idle(on->scheduler, (uint64_t)0 - ONE_WAKING);
+    }
+}
+
+void wake_found(scheduler_cpu_t *on) {
+    if (on->waking) {
+        stop_waking(on);
+        (void)wake_any(on->scheduler, on->index, true);
+    }
+}
+
+// Gets up by itself.
+static void get_up(scheduler_cpu_t *on) {
+    if (!take_bit(on->scheduler, on->index)) {
+        on->waking = true; // somebody was about to wake it
+        return;
+    }
+    /* relaxed: the compare-and-swap decides */
+    uint64_t idle = atomic_load_relaxed_u64(&on->scheduler->idle);
+    /* edge SLEEP:S — one less asleep; :S is in scheduler_spawn */
+    while (sleeping(idle) != 0 && !atomic_cas_seq_cst_u64(&on->scheduler->idle, &idle, idle - ONE_ASLEEP)) {
+    }
+}
+
+static void lie_down(scheduler_cpu_t *on) {
+    scheduler_lockfree_t *scheduler = on->scheduler;
+    /* edge BED:S — before the bit is looked at; :S is in take_bit */
+    (void)atomic_exchange_seq_cst_u32(&on->park, 1);
+    /* edge WOKEN:RA — nothing yet; :A is in is_woken */
+    (void)atomic_fetch_or_seq_cst_u64(&scheduler->sleepers[on->index / 64], (uint64_t)1 << on->index % 64);
+    add_idle(scheduler, ONE_ASLEEP - (on->waking ? ONE_WAKING : 0));
+    on->waking = false;
+}
+
+static uint64_t kicks_of(const scheduler_lockfree_t *scheduler) {
+    /* edge SLEEP:S — who was kicked, after it has lain down; :S is in scheduler_kick */
+    return atomic_load_seq_cst_u64(&scheduler->kicks);
+}
+
+bool scheduler_park(scheduler_cpu_t *on, uint64_t timeout_ns) {
+    uint64_t now = timeout_ns == SCHEDULER_FOREVER ? 0 : clock_now();
+    uint64_t end = timeout_ns >= SCHEDULER_FOREVER - now ? SCHEDULER_FOREVER : now + timeout_ns;
+    lie_down(on);
+    uint64_t kicks = kicks_of(on->scheduler);
+    if (kicks != on->kicks || steal_look(on) || scheduler_stopped(on->scheduler)) {
+        on->kicks = kicks;
+        get_up(on);
+        return true;
+    }
+    count_up(&on->counts.parks, 1);
+    while (!is_woken(on)) {
+        uint64_t left = end;
+        if (end != SCHEDULER_FOREVER) {
+            now = clock_now();
+            if (now >= end) {
+                get_up(on);
+                return on->waking;
+            }
+            left = end - now;
+        }
+        bool relook = steal_others_busy(on);
+        park_wait(&on->park, 1, relook && left > SCHEDULER_RELOOK_NS ? SCHEDULER_RELOOK_NS : left);
+        if (!is_woken(on) && relook && steal_lone(on)) {
+            get_up(on);
+            return true;
+        }
+        /* edge BED:S — before the bit is looked at; :S is in take_bit */
+        (void)atomic_exchange_seq_cst_u32(&on->park, 1);
+    }
+    on->waking = true;
+    on->kicks = kicks_of(on->scheduler);
+    return true;
+}
+
+void scheduler_kick(scheduler_lockfree_t *scheduler) {
+    /* edge SLEEP:S — the kick, before the look at who sleeps; :S is in kicks_of */
+    (void)atomic_fetch_add_seq_cst_u64(&scheduler->kicks, 1);
+    for (uint32_t cpu = 0; cpu < scheduler->cpu_count; cpu++) {
+        (void)wake_cpu(scheduler, cpu);
+    }
+}

@@ -1,0 +1,428 @@
+// The contract of scheduler.h, case by case, mostly in one thread: it drives several CPUs by turns.
+#include "scheduler.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "expect.h"
+
+static scheduler_lockfree_t *make(uint32_t cpus, const scheduler_config_t *like) {
+    scheduler_config_t config = like != NULL ? *like : (scheduler_config_t){0};
+    config.cpus = cpus;
+    scheduler_lockfree_t *scheduler = NULL;
+    EXPECT_EQ(scheduler_create(&config, &scheduler), STATUS_OK);
+    return scheduler;
+}
+
+static scheduler_cpu_t *drive(scheduler_lockfree_t *scheduler, uint32_t cpu) {
+    scheduler_cpu_t *on = NULL;
+    EXPECT_EQ(scheduler_attach(scheduler, cpu, &on), STATUS_OK);
+    return on;
+}
+
+static void end(scheduler_lockfree_t *scheduler) {
+    task_t *rest[4];
+    EXPECT_EQ(scheduler_rest(scheduler, rest, 4), 0);
+    scheduler_stats_t stats = scheduler_stats(scheduler);
+    EXPECT_EQ(stats.accepted, stats.started);
+    EXPECT_EQ(stats.started, stats.finished);
+    scheduler_destroy(scheduler);
+}
+
+// What ran, in order.
+static uint32_t order[4096], ran;
+static task_verdict_t note(task_t *task, scheduler_cpu_t *on) {
+    (void)on;
+    EXPECT_EQ(task_state(task), TASK_STATE_RUNNING);
+    order[ran++ % 4096] = (uint32_t)task->user;
+    return TASK_DONE;
+}
+
+static task_t *tasks_of(uint32_t count, task_run_t *run, uint8_t priority, const scheduler_mask_t *mask) {
+    task_t *tasks = aligned_alloc(_Alignof(task_t), count * sizeof *tasks);
+    EXPECT(tasks != NULL);
+    for (uint32_t i = 0; tasks != NULL && i < count; i++) {
+        task_init(&tasks[i], run, NULL, priority, mask);
+        tasks[i].user = i;
+    }
+    return tasks;
+}
+
+static task_t **pointers_to(task_t *tasks, uint32_t count) {
+    task_t **pointers = calloc(count, sizeof(task_t *));
+    EXPECT(pointers != NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        pointers[i] = &tasks[i];
+    }
+    return pointers;
+}
+
+static void test_batch(void) {
+    scheduler_lockfree_t *scheduler = make(2, NULL);
+    scheduler_cpu_t *on = drive(scheduler, 0);
+    task_t *tasks = tasks_of(1000, note, TASK_PRIORITY_NORMAL, NULL);
+    task_t **pointers = pointers_to(tasks, 1000);
+    ran = 0;
+    EXPECT_EQ(task_state(&tasks[0]), TASK_STATE_NEW);
+    scheduler_enqueue_batch(scheduler, pointers, 0, 0);
+    scheduler_enqueue_batch(scheduler, pointers, 40, 0);
+    EXPECT_EQ(task_state(&tasks[39]), TASK_STATE_READY);
+    scheduler_enqueue_batch(scheduler, pointers + 40, 960, 1); // nobody drives it: stolen
+    EXPECT_EQ(scheduler_run(on, 10), 10);
+    EXPECT_EQ(scheduler_run(on, 100000), 990);
+    EXPECT_EQ(scheduler_run(on, 5), 0);
+    EXPECT_EQ(ran, 1000);
+    for (uint32_t i = 0; i < 1000; i++) {
+        EXPECT_EQ(task_state(&tasks[i]), TASK_STATE_COMPLETED);
+    }
+    EXPECT_EQ(scheduler_enqueue_wide(scheduler, pointers, 1, 2), STATUS_INVALID);
+    EXPECT_EQ(scheduler_enqueue_wide(scheduler, pointers, 3, SCHEDULER_ANY_CPU), STATUS_OK); // again, for ever
+    EXPECT_EQ(scheduler_run(on, 100), 3);
+    scheduler_detach(on);
+    end(scheduler);
+    free(pointers);
+    free(tasks);
+}
+
+static void test_order_of_a_batch(void) {
+    scheduler_lockfree_t *scheduler = make(1, NULL);
+    scheduler_cpu_t *on = drive(scheduler, 0);
+    task_t *tasks = tasks_of(32, note, TASK_PRIORITY_NORMAL, NULL);
+    task_t **pointers = pointers_to(tasks, 32);
+    ran = 0;
+    scheduler_enqueue_batch(scheduler, pointers, 16, 0);
+    scheduler_enqueue_batch(scheduler, pointers + 16, 16, 0);
+    EXPECT_EQ(scheduler_run(on, 100), 32);
+    for (uint32_t i = 0; i < 32; i++) { // first come, first served: but for the one that is given to the oldest
+        EXPECT_EQ(order[i], i);
+    }
+    scheduler_detach(on);
+    end(scheduler);
+    free(pointers);
+    free(tasks);
+}
+
+// S4: of what is queued on one CPU, the urgent first; and none starves.
+static void test_priorities(void) {
+    scheduler_lockfree_t *scheduler = make(1, NULL);
+    EXPECT_EQ(scheduler_set(scheduler, SCHEDULER_LOOK, 10), STATUS_OK);
+    scheduler_cpu_t *on = drive(scheduler, 0);
+    task_t *tasks = tasks_of(400, note, TASK_PRIORITY_LOW, NULL);
+    task_t **pointers = pointers_to(tasks, 400);
+    for (uint32_t i = 200; i < 400; i++) {
+        tasks[i].priority = TASK_PRIORITY_URGENT;
+    }
+    ran = 0;
+    scheduler_enqueue_batch(scheduler, pointers, 400, 0);
+    EXPECT_EQ(scheduler_run(on, 1000), 400);
+    uint32_t low = 0, urgent = 0;
+    for (uint32_t i = 0; urgent < 200; i++) {
+        low += order[i] < 200;
+        urgent += order[i] >= 200;
+    }
+    EXPECT(low >= 200 / 10 && low <= 200 / 9 + 2); // one in ten
+    scheduler_detach(on);
+    end(scheduler);
+    free(pointers);
+    free(tasks);
+}
+
+// S4: a task runs on CPUs of its mask alone, also where another is idle.
+static uint32_t where[64];
+static task_verdict_t note_where(task_t *task, scheduler_cpu_t *on) {
+    where[task->user] = scheduler_cpu_index(on);
+    return TASK_DONE;
+}
+
+static void test_affinity(void) {
+    scheduler_lockfree_t *scheduler = make(3, NULL);
+    scheduler_cpu_t *on[3] = {drive(scheduler, 0), drive(scheduler, 1), drive(scheduler, 2)};
+    scheduler_mask_t two = {{0}}, outside = {{0}};
+    scheduler_mask_add(&two, 1);
+    scheduler_mask_add(&two, 2);
+    scheduler_mask_add(&outside, 7);
+    task_t *tasks = tasks_of(64, note_where, TASK_PRIORITY_HIGH, &two);
+    task_t **pointers = pointers_to(tasks, 64);
+    EXPECT_EQ(scheduler_enqueue_wide(scheduler, pointers, 64, 0), STATUS_OK);
+    EXPECT_EQ(scheduler_run(on[0], 100), 0);
+    EXPECT_EQ(scheduler_run(on[2], 100), 64); // meant for 1 maybe, which has not looked
+    for (uint32_t i = 0; i < 64; i++) {
+        EXPECT_EQ(where[i], 2);
+    }
+    tasks[5].mask = &outside;
+    EXPECT_EQ(scheduler_enqueue_wide(scheduler, pointers, 64, 0), STATUS_INVALID);
+    tasks[5].mask = &two;
+    tasks[5].priority = TASK_PRIORITIES;
+    EXPECT_EQ(scheduler_enqueue_wide(scheduler, pointers, 64, 0), STATUS_INVALID);
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(scheduler_run(on[i], 100), 0);
+        scheduler_detach(on[i]);
+    }
+    end(scheduler);
+    free(pointers);
+    free(tasks);
+}
+
+// States: again, block and unblock in every order, terminate.
+static uint32_t times;
+static task_verdict_t verdict_next;
+static task_verdict_t as_told(task_t *task, scheduler_cpu_t *on) {
+    (void)task;
+    (void)on;
+    times++;
+    return verdict_next;
+}
+
+static void test_states(void) {
+    scheduler_lockfree_t *scheduler = make(1, NULL);
+    scheduler_cpu_t *on = drive(scheduler, 0);
+    task_t task;
+    task_init(&task, as_told, NULL, TASK_PRIORITY_NORMAL, NULL);
+    task_t *one = &task;
+    times = 0;
+    verdict_next = TASK_AGAIN;
+    scheduler_spawn(on, &task);
+    EXPECT_EQ(scheduler_run(on, 5), 5);
+    EXPECT_EQ(task_state(&task), TASK_STATE_READY);
+    verdict_next = TASK_BLOCK;
+    EXPECT_EQ(scheduler_run(on, 5), 1);
+    EXPECT_EQ(task_state(&task), TASK_STATE_BLOCKED);
+    EXPECT_EQ(scheduler_run(on, 5), 0); // S2
+    EXPECT_EQ(scheduler_block(scheduler, &task), STATUS_OK);
+    EXPECT_EQ(scheduler_unblock(scheduler, &task, SCHEDULER_ANY_CPU), STATUS_OK);
+    EXPECT_EQ(task_state(&task), TASK_STATE_READY);
+    EXPECT_EQ(scheduler_unblock(scheduler, &task, 0), STATUS_OK); // remembered, once
+    EXPECT_EQ(scheduler_unblock(scheduler, &task, 0), STATUS_OK);
+    EXPECT_EQ(scheduler_run(on, 5), 2);
+    EXPECT_EQ(task_state(&task), TASK_STATE_BLOCKED);
+    EXPECT_EQ(times, 8);
+    // a request finds it before it starts
+    EXPECT_EQ(scheduler_unblock(scheduler, &task, 0), STATUS_OK);
+    EXPECT_EQ(scheduler_block(scheduler, &task), STATUS_OK);
+    EXPECT_EQ(scheduler_run(on, 5), 0);
+    EXPECT_EQ(task_state(&task), TASK_STATE_BLOCKED);
+    // and is taken back
+    EXPECT_EQ(scheduler_unblock(scheduler, &task, 0), STATUS_OK);
+    EXPECT_EQ(scheduler_block(scheduler, &task), STATUS_OK);
+    EXPECT_EQ(scheduler_unblock(scheduler, &task, 0), STATUS_OK);
+    verdict_next = TASK_DONE;
+    EXPECT_EQ(scheduler_run(on, 5), 1);
+    EXPECT_EQ(task_state(&task), TASK_STATE_COMPLETED);
+    EXPECT_EQ(scheduler_block(scheduler, &task), STATUS_STALE);
+    EXPECT_EQ(scheduler_unblock(scheduler, &task, 0), STATUS_STALE);
+    EXPECT_EQ(scheduler_terminate(scheduler, &task), STATUS_STALE);
+    // terminated: queued, and blocked
+    scheduler_enqueue_batch(scheduler, &one, 1, 0);
+    EXPECT_EQ(scheduler_terminate(scheduler, &task), STATUS_OK);
+    EXPECT_EQ(scheduler_run(on, 5), 0);
+    EXPECT_EQ(task_state(&task), TASK_STATE_TERMINATED);
+    task_init(&task, as_told, NULL, TASK_PRIORITY_NORMAL, NULL);
+    verdict_next = TASK_BLOCK;
+    scheduler_spawn(on, &task);
+    EXPECT_EQ(scheduler_run(on, 5), 1);
+    EXPECT_EQ(scheduler_terminate(scheduler, &task), STATUS_OK);
+    EXPECT_EQ(task_state(&task), TASK_STATE_TERMINATED);
+    EXPECT_EQ(times, 10);
+    scheduler_stats_t stats = scheduler_stats(scheduler);
+    EXPECT_EQ(stats.blocked, 4);
+    scheduler_detach(on);
+    end(scheduler);
+}
+
+static void test_ids(void) {
+    scheduler_lockfree_t *scheduler = make(1, NULL);
+    scheduler_cpu_t *on = drive(scheduler, 0);
+    task_id_t id = TASK_NONE, first = TASK_NONE;
+    task_t *task = NULL;
+    task_state_t state = TASK_STATE_NEW;
+    EXPECT_EQ(scheduler_state_of(scheduler, 12345, &state), STATUS_STALE);
+    verdict_next = TASK_DONE;
+    for (uint32_t i = 0; i < 10000; i++) { // a slot is used again, an id is not
+        EXPECT_EQ(scheduler_task_create(scheduler, as_told, NULL, TASK_PRIORITY_HIGH, NULL, &id, &task), STATUS_OK);
+        EXPECT_EQ(scheduler_id_of(task), id);
+        EXPECT(id != first && id != TASK_NONE);
+        first = i == 0 ? id : first;
+        EXPECT_EQ(scheduler_state_of(scheduler, id, &state), STATUS_OK);
+        EXPECT_EQ(state, TASK_STATE_NEW);
+        scheduler_spawn(on, task);
+        EXPECT_EQ(scheduler_task_release(scheduler, id), STATUS_BUSY);
+        EXPECT_EQ(scheduler_run(on, 10), 1);
+        EXPECT_EQ(scheduler_state_of(scheduler, id, &state), STATUS_OK);
+        EXPECT_EQ(state, TASK_STATE_COMPLETED);
+        EXPECT_EQ(scheduler_task_release(scheduler, id), STATUS_OK);
+        EXPECT_EQ(scheduler_task_release(scheduler, id), STATUS_STALE);
+        EXPECT_EQ(scheduler_unblock_id(scheduler, id, 0), STATUS_STALE);
+        EXPECT_EQ(scheduler_block_id(scheduler, first), STATUS_STALE);
+        EXPECT_EQ(scheduler_terminate_id(scheduler, first), STATUS_STALE);
+        EXPECT_EQ(scheduler_state_of(scheduler, first, &state), STATUS_STALE);
+    }
+    EXPECT_EQ(first & 0x3fffff, id & 0x3fffff);
+    verdict_next = TASK_BLOCK;
+    EXPECT_EQ(scheduler_task_create(scheduler, as_told, NULL, TASK_PRIORITY_HIGH, NULL, &id, &task), STATUS_OK);
+    scheduler_spawn(on, task);
+    EXPECT_EQ(scheduler_run(on, 10), 1);
+    EXPECT_EQ(scheduler_state_of(scheduler, id, &state), STATUS_OK);
+    EXPECT_EQ(state, TASK_STATE_BLOCKED);
+    EXPECT_EQ(scheduler_unblock_id(scheduler, id, 0), STATUS_OK);
+    EXPECT_EQ(scheduler_block_id(scheduler, id), STATUS_OK);
+    EXPECT_EQ(scheduler_terminate_id(scheduler, id), STATUS_OK);
+    EXPECT_EQ(scheduler_run(on, 10), 0);
+    EXPECT_EQ(scheduler_task_release(scheduler, id), STATUS_OK);
+    EXPECT_EQ(scheduler_task_create(scheduler, NULL, NULL, 0, NULL, &id, &task), STATUS_INVALID);
+    EXPECT_EQ(scheduler_task_create(scheduler, as_told, NULL, TASK_PRIORITIES, NULL, &id, &task), STATUS_INVALID);
+    scheduler_detach(on);
+    end(scheduler);
+}
+
+// A slot whose generations are used up is left alone, and its last id stays stale.
+static void test_last_generation(void) {
+    scheduler_config_t config = {.first_generation = ((uint64_t)1 << 42) - 2};
+    scheduler_lockfree_t *scheduler = make(1, &config);
+    task_id_t ids[4];
+    task_t *task = NULL;
+    for (int i = 0; i < 4; i++) {
+        EXPECT_EQ(scheduler_task_create(scheduler, as_told, NULL, 0, NULL, &ids[i], &task), STATUS_OK);
+        EXPECT_EQ(scheduler_task_release(scheduler, ids[i]), STATUS_OK);
+        for (int j = 0; j <= i; j++) {
+            EXPECT_EQ(scheduler_block_id(scheduler, ids[j]), STATUS_STALE);
+            EXPECT(j == i || ids[j] != ids[i]);
+        }
+    }
+    EXPECT((ids[1] & 0x3fffff) == (ids[0] & 0x3fffff) && (ids[2] & 0x3fffff) != (ids[0] & 0x3fffff));
+    scheduler_destroy(scheduler);
+}
+
+static void test_by_hand_and_rest(void) {
+    scheduler_lockfree_t *scheduler = make(2, NULL);
+    scheduler_cpu_t *on = drive(scheduler, 1);
+    task_t *tasks = tasks_of(100, note, TASK_PRIORITY_NORMAL, NULL);
+    task_t **pointers = pointers_to(tasks, 100);
+    task_t *taken[100];
+    scheduler_enqueue_batch(scheduler, pointers, 100, 1);
+    EXPECT_EQ(scheduler_dequeue_batch(scheduler, taken, 30, 1), 30);
+    for (int i = 0; i < 30; i++) {
+        EXPECT_EQ(task_state(taken[i]), TASK_STATE_RUNNING);
+    }
+    scheduler_complete_batch(scheduler, taken, 28, 1);
+    scheduler_give_back(on, taken[28], TASK_AGAIN);
+    scheduler_give_back(on, taken[29], TASK_BLOCK);
+    EXPECT_EQ(task_state(taken[27]), TASK_STATE_COMPLETED);
+    EXPECT_EQ(task_state(taken[28]), TASK_STATE_READY);
+    EXPECT_EQ(scheduler_unblock(scheduler, taken[29], 0), STATUS_OK);
+    scheduler_stop(scheduler);
+    scheduler_detach(on);
+    uint32_t rest = 0; // at shutdown none is lost
+    for (uint32_t got = 1; got > 0; rest += got) {
+        got = scheduler_rest(scheduler, taken, 7);
+        for (uint32_t i = 0; i < got; i++) {
+            EXPECT_EQ(task_state(taken[i]), TASK_STATE_NEW);
+        }
+    }
+    EXPECT_EQ(rest, 72);
+    scheduler_destroy(scheduler);
+    free(pointers);
+    free(tasks);
+}
+
+static void test_bad_input(void) {
+    scheduler_lockfree_t *scheduler = NULL;
+    scheduler_cpu_t *on = NULL, *other = NULL;
+    scheduler_config_t config = {.cpus = 0};
+    EXPECT_EQ(scheduler_create(&config, &scheduler), STATUS_INVALID);
+    config.cpus = SCHEDULER_MAX_CPUS + 1;
+    EXPECT_EQ(scheduler_create(&config, &scheduler), STATUS_INVALID);
+    EXPECT_EQ(scheduler_create(NULL, &scheduler), STATUS_OK);
+    EXPECT_EQ(scheduler_attach(scheduler, 1, &on), STATUS_INVALID);
+    EXPECT_EQ(scheduler_attach(scheduler, 0, &on), STATUS_OK);
+    EXPECT_EQ(scheduler_attach(scheduler, 0, &other), STATUS_BUSY);
+    for (scheduler_knob_t knob = 0; knob < SCHEDULER_KNOBS; knob++) {
+        uint64_t least = 0, most = 0, standard = 0;
+        scheduler_knob_bounds(knob, &least, &most, &standard);
+        EXPECT_EQ(scheduler_get(scheduler, knob), standard);
+        EXPECT_EQ(scheduler_set(scheduler, knob, most + 1), STATUS_INVALID);
+        EXPECT_EQ(scheduler_set(scheduler, knob, most), STATUS_OK);
+        EXPECT_EQ(scheduler_get(scheduler, knob), most);
+        EXPECT(strcmp(scheduler_knob_name(knob), "unknown") != 0);
+    }
+    EXPECT_EQ(scheduler_set(scheduler, SCHEDULER_KNOBS, 1), STATUS_INVALID);
+    EXPECT(!scheduler_park(on, 1000));
+    EXPECT(scheduler_park(on, 0) == false);
+    scheduler_kick(scheduler);
+    EXPECT(scheduler_park(on, SCHEDULER_FOREVER));
+    scheduler_detach(on);
+    EXPECT_EQ(scheduler_attach(scheduler, 0, &on), STATUS_OK);
+    scheduler_stop(scheduler);
+    EXPECT(scheduler_park(on, SCHEDULER_FOREVER));
+    EXPECT_EQ(scheduler_loop(on), 0);
+    scheduler_detach(on);
+    end(scheduler);
+}
+
+static void test_many_cpus(void) {
+    static uint16_t node_of[SCHEDULER_MAX_CPUS];
+    static const uint8_t distances[16] = {10, 21, 31, 41, 21, 10, 21, 31, 31, 21, 10, 21, 41, 31, 21, 10};
+    for (uint32_t i = 0; i < SCHEDULER_MAX_CPUS; i++) {
+        node_of[i] = (uint16_t)(i % 4);
+    }
+    scheduler_config_t config = {.node_of = node_of, .node_distance = distances, .nodes = 4, .deque_first = 2};
+    scheduler_lockfree_t *scheduler = make(SCHEDULER_MAX_CPUS, &config);
+    scheduler_cpu_t *on = drive(scheduler, SCHEDULER_MAX_CPUS - 1);
+    task_t *tasks = tasks_of(SCHEDULER_MAX_CPUS, note, TASK_PRIORITY_NORMAL, NULL);
+    for (uint32_t i = 0; i < SCHEDULER_MAX_CPUS; i++) {
+        task_t *task = &tasks[i];
+        EXPECT_EQ(scheduler_enqueue_wide(scheduler, &task, 1, i), STATUS_OK);
+    }
+    ran = 0;
+    EXPECT_EQ(scheduler_run(on, 100000), SCHEDULER_MAX_CPUS);
+    EXPECT_EQ(order[0], SCHEDULER_MAX_CPUS - 1); // its own first
+    for (uint32_t i = 1; i < SCHEDULER_MAX_CPUS; i++) { // then nearest first
+        static const uint32_t rank[4] = {3, 2, 1, 0};
+        EXPECT(i == 1 || rank[order[i - 1] % 4] <= rank[order[i] % 4]);
+    }
+    scheduler_detach(on);
+    end(scheduler);
+    free(tasks);
+    node_of[0] = 4;
+    config.cpus = SCHEDULER_MAX_CPUS;
+    EXPECT_EQ(scheduler_create(&config, &scheduler), STATUS_INVALID);
+}
+
+static task_verdict_t charge(task_t *task, scheduler_cpu_t *on) {
+    (void)task;
+    uint64_t room = scheduler_room(on);
+    scheduler_charge(on, 10);
+    EXPECT_EQ(scheduler_room(on), room < 10 ? 0 : room - 10);
+    EXPECT(!scheduler_quantum_over(on));
+    return TASK_AGAIN;
+}
+
+static void test_budget(void) {
+    scheduler_lockfree_t *scheduler = make(1, NULL);
+    scheduler_cpu_t *on = drive(scheduler, 0);
+    EXPECT_EQ(scheduler_set(scheduler, SCHEDULER_QUANTUM_NS, 10000000000u), STATUS_OK);
+    task_t task;
+    task_init(&task, charge, NULL, TASK_PRIORITY_NORMAL, NULL);
+    scheduler_spawn(on, &task);
+    EXPECT_EQ(scheduler_run(on, 25), 25); // three runs, that charge ten each
+    task_t *taken[2];
+    EXPECT_EQ(scheduler_dequeue_wide(scheduler, taken, 2, 0), 1);
+    scheduler_complete_wide(scheduler, taken, 1, 0);
+    scheduler_detach(on);
+    end(scheduler);
+}
+
+int main(void) {
+    test_batch();
+    test_order_of_a_batch();
+    test_priorities();
+    test_affinity();
+    test_states();
+    test_ids();
+    test_last_generation();
+    test_by_hand_and_rest();
+    test_bad_input();
+    test_many_cpus();
+    test_budget();
+    printf("ok scheduler\n");
+    return 0;
+}
