@@ -185,7 +185,11 @@ static void sweep(capability_thread_t *self, uint64_t parent) {
     for (uint64_t at = first_child(above); at != 0;) {
         /* edge SIBLING:A — the next node's words; :R is in unlink_node */
         uint32_t next = atomic_load_acquire_u32(&table->slots[at].next);
-        if (is_ended(table, at) && unlink_node(table, parent, previous, at, next)) {
+        bool ended = is_ended(table, at);
+        if (ended) {
+            epoch_raise(table, at); // who killed it may not have come to this; and a revoke that does not find it will not
+        }
+        if (ended && unlink_node(table, parent, previous, at, next)) {
             if (slot_claim(table, at)) {
                 slot_retire(self, at);
             }

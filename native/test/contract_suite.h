@@ -1,63 +1,7 @@
 // The contract of capability.h in one thread, for any implementation behind capability_ops_t. Each test makes its own table.
 #pragma once
 
-#include <string.h>
-
-#include "capability_ops.h"
-#include "expect.h"
-
-#define READ CAPABILITY_RIGHT_READ
-#define WRITE CAPABILITY_RIGHT_WRITE
-#define EXECUTE CAPABILITY_RIGHT_EXECUTE
-#define DELEGATE CAPABILITY_RIGHT_DELEGATE
-
-typedef struct bed {
-    const capability_ops_t *ops;
-    void *table;
-    void *self;
-} bed_t;
-
-static bed_t bed_make(const capability_ops_t *ops, const capability_config_t *config) {
-    bed_t bed = {.ops = ops};
-    EXPECT_EQ(ops->table_create(config, &bed.table), STATUS_OK);
-    EXPECT_EQ(ops->thread_join(bed.table, &bed.self), STATUS_OK);
-    return bed;
-}
-
-// C5 holds at the end of every test.
-static capability_audit_t bed_audit(bed_t *bed) {
-    bed->ops->settle(bed->self);
-    capability_audit_t audit = bed->ops->audit(bed->table);
-    capability_stats_t stats = bed->ops->stats(bed->table);
-    EXPECT_EQ(stats.created, audit.live + stats.deleted);
-    EXPECT_EQ(audit.slots, audit.live + audit.free + audit.retired + audit.linked + audit.worn);
-    EXPECT_EQ(audit.retired, 0);
-    EXPECT_EQ(audit.orphans, 0);
-    EXPECT_EQ(audit.excesses, 0);
-    return audit;
-}
-
-static void bed_end(bed_t *bed) {
-    (void)bed_audit(bed);
-    bed->ops->thread_leave(bed->self);
-    bed->ops->table_destroy(bed->table);
-}
-
-static cap_id_t root_of(bed_t *bed, cap_rights_t rights) {
-    cap_id_t id = CAPABILITY_NONE;
-    EXPECT_EQ(bed->ops->create(bed->self, 42, rights, &id), STATUS_OK);
-    EXPECT(id != CAPABILITY_NONE);
-    return id;
-}
-
-static cap_id_t child_of(bed_t *bed, cap_id_t parent, cap_rights_t rights) {
-    cap_id_t id = CAPABILITY_NONE;
-    EXPECT_EQ(bed->ops->delegate(bed->self, parent, rights, &id), STATUS_OK);
-    EXPECT(id != CAPABILITY_NONE && id != parent);
-    return id;
-}
-
-static bool holds(const bed_t *bed, cap_id_t id, cap_rights_t need) { return bed->ops->check(bed->table, id, need); }
+#include "contract_forms.h"
 
 static void created_capability_answers_for_its_rights_alone(bed_t *bed) {
     cap_id_t id = root_of(bed, READ | WRITE);
@@ -299,6 +243,14 @@ static int run_contract(const capability_ops_t *ops) {
         CONTRACT_TEST(stale_ids_fail_while_their_slots_are_used_again),
         CONTRACT_TEST(a_long_lived_parent_does_not_keep_what_its_children_used),
         CONTRACT_TEST(a_deep_chain_and_a_wide_fan_are_revoked_whole),
+        CONTRACT_TEST(batch_answers_as_single_checks_do),
+        CONTRACT_TEST(batches_change_what_single_calls_change),
+        CONTRACT_TEST(transfer_hands_on_the_rights_and_ends_the_old_subtree),
+        CONTRACT_TEST(transfer_gives_nothing_that_the_new_parent_could_not_delegate),
+        CONTRACT_TEST(transfer_to_itself_or_below_is_refused),
+        CONTRACT_TEST(a_root_is_handed_on_as_a_root_or_below_another),
+        CONTRACT_TEST(transfer_from_or_to_what_is_gone_changes_nothing),
+        CONTRACT_TEST(handing_on_again_and_again_keeps_no_slots),
         CONTRACT_TEST(seats_come_and_go),
         CONTRACT_TEST(capacity_out_of_range_is_refused),
     };

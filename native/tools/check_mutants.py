@@ -40,7 +40,7 @@ from pathlib import Path
 
 NATIVE = Path(__file__).resolve().parent.parent
 #: Words of the tests that look for a fault of no named test.
-WORDS = {"test_schedules": "{seconds} {seed}", "test_stress": "{seconds} {threads} {seed} lockfree"}
+WORDS = {"test_schedules": "{seconds} {seed}", "test_stress": "{seconds} {threads} {seed} kernel"}
 BENCH = "run {name} --seconds 1 --warmup 0 --interval 0 --seed {seed}"
 HARNESS = "orch-harness"
 HEADER = re.compile(r"^(Breaks|Test|Bench|Variant):\s*(\S.*?)\s*$")
