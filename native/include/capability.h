@@ -132,7 +132,8 @@ uint64_t capability_attenuate_batch(capability_thread_t *self, const cap_id_t *i
 // --- accounts ---------------------------------------------------------------------------------------------------
 
 capability_stats_t capability_stats(const capability_table_t *table);
-// Waits (this is the one call that does) until what the caller and former threads retired may be used again.
+// Waits (this is the one call that does) until what the caller retired may be used again, and what former threads did whose
+// seats nobody has taken since.
 // The caller holds nothing of the table; other threads must go on or be idle, not be stopped inside an operation.
 void capability_settle(capability_thread_t *self);
 // Walks everything. No changing call runs.

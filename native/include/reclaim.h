@@ -54,8 +54,9 @@ bool reclaim_advance(reclaim_t *domain);
 // Outside. advance, then runs the callbacks whose grace period is over: one's own, and those of threads that left.
 void reclaim_poll(reclaim_thread_t *self);
 
-// Outside. Wait for others: until every thread that is inside now has left; and, drain, until all callbacks that
-// this thread and former threads retired have run.
+// Outside. Wait for others: until every thread that is inside now has left; and, drain, until all callbacks have run that wait in
+// this seat, or in one that is free because its thread has left. What a thread left behind in a seat that another has taken
+// since is that one's: it runs it in its polls, and a drain elsewhere does not wait for it.
 void reclaim_synchronize(reclaim_thread_t *self);
 void reclaim_drain(reclaim_thread_t *self);
 
