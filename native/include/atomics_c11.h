@@ -54,6 +54,9 @@ static inline void atomic_store_relaxed_u64(atomic_u64_t *at, uint64_t value) {
 static inline void atomic_store_release_u64(atomic_u64_t *at, uint64_t value) {
     atomic_store_explicit(&at->value, value, memory_order_release);
 }
+static inline void atomic_store_seq_cst_u64(atomic_u64_t *at, uint64_t value) {
+    atomic_store_explicit(&at->value, value, memory_order_seq_cst);
+}
 
 // --- read-modify-writes -------------------------------------------------------------------------------------------
 // A compare-and-swap is strong, and puts what it found into *expected when it fails (acquire, or seq_cst).
@@ -75,7 +78,13 @@ static inline uint32_t atomic_exchange_acquire_u32(atomic_u32_t *at, uint32_t va
 static inline uint64_t atomic_exchange_acq_rel_u64(atomic_u64_t *at, uint64_t value) {
     return atomic_exchange_explicit(&at->value, value, memory_order_acq_rel);
 }
+static inline uint64_t atomic_exchange_seq_cst_u64(atomic_u64_t *at, uint64_t value) {
+    return atomic_exchange_explicit(&at->value, value, memory_order_seq_cst);
+}
 static inline uint32_t atomic_fetch_add_relaxed_u32(atomic_u32_t *at, uint32_t add) {
+    return atomic_fetch_add_explicit(&at->value, add, memory_order_relaxed);
+}
+static inline uint64_t atomic_fetch_add_relaxed_u64(atomic_u64_t *at, uint64_t add) {
     return atomic_fetch_add_explicit(&at->value, add, memory_order_relaxed);
 }
 static inline uint64_t atomic_fetch_add_acq_rel_u64(atomic_u64_t *at, uint64_t add) {

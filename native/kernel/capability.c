@@ -181,8 +181,10 @@ status_t grant_inside(capability_table_t *table, cap_id_t id, cap_rights_t add) 
     }
     /* edge RIGHTS:RA — nothing but the rights themselves; :A is in capability_check */
     /* edge KEPT:S — the rights, before it is asked who keeps answers; :S is in capability_cache_create */
+    /* edge COLUMN:S — and before a column's place is looked for; :S is in place_fill */
     (void)atomic_fetch_or_seq_cst_u64(&entry_of(table, id)->rights, add);
     epoch_raise(table, index_of(id));
+    column_renew(table, index_of(id));
     return STATUS_OK;
 }
 
@@ -201,8 +203,10 @@ status_t attenuate_inside(capability_table_t *table, cap_id_t id, cap_rights_t d
     for (uint64_t at = root; at != 0; at = tree_next(table, root, at)) {
         /* edge TREE:S — that the rights are gone, before the children are looked for; :S is in activate */
         /* edge KEPT:S — and before it is asked who keeps answers; :S is in capability_cache_create */
+        /* edge COLUMN:S — and before a column's place is looked for; :S is in place_fill */
         (void)atomic_fetch_and_seq_cst_u64(&table->view.entries[at].rights, ~drop);
         epoch_raise(table, at);
+        column_renew(table, at);
     }
     return STATUS_OK;
 }
@@ -232,7 +236,8 @@ static status_t revoke_inside(capability_thread_t *self, cap_id_t id) {
         return STATUS_STALE;
     }
     /* edge CHILD:RA — no child from here on, and those before; :RA is in tree_push */
-    uint64_t before = atomic_fetch_or_acq_rel_u64(&table->slots[index].children, CHILDREN_CLOSED);
+    /* edge COLUMN:S — the close, before its place in a column is looked for; :S is in place_fill */
+    uint64_t before = atomic_fetch_or_seq_cst_u64(&table->slots[index].children, CHILDREN_CLOSED);
     tree_end(self, index);
     if ((before & CHILDREN_CLOSED) != 0) {
         return STATUS_STALE;
@@ -267,7 +272,8 @@ static status_t delete_inside(capability_thread_t *self, cap_id_t id) {
             return STATUS_BUSY;
         }
         /* edge CHILD:RA — no child from here on, and none that lives; :RA is in tree_push */
-    } while (!atomic_cas_acq_rel_u64(word, &children, children | CHILDREN_CLOSED));
+        /* edge COLUMN:S — the close, before its place in a column is looked for; :S is in place_fill */
+    } while (!atomic_cas_seq_cst_u64(word, &children, children | CHILDREN_CLOSED));
     tree_end(self, index);
     tree_finish(self, index);
     return STATUS_OK;

@@ -55,11 +55,14 @@ struct capability_table {
     atomic_u64_t caches;
     // Written by who ends a capability or changes its rights, while there are caches.
     _Alignas(CPU_PAIR) atomic_u64_t epochs[CAPABILITY_EPOCHS];
+    // Written by the first one who makes a column: the seat of each slot's capability (capability_column.c), or 0.
+    atomic_u64_t members;
     // Written when a thread needs a batch of slots.
     _Alignas(CPU_PAIR) atomic_u64_t batches; // free batches: count of changes << 32 | index of the first
     _Alignas(CPU_PAIR) atomic_u64_t fresh;   // first index never given out
     // Written once each.
     _Alignas(CPU_PAIR) atomic_u32_t committed[CAPABILITY_MAX_CAPACITY / SLOT_CHUNK]; // 1: the chunk is writable
+    atomic_u32_t members_committed[CAPABILITY_MAX_CAPACITY / SLOT_CHUNK];
     struct capability_thread {
         // All of it written by its thread alone; the counters are read by others.
         _Alignas(CPU_PAIR) atomic_u64_t created;
@@ -111,6 +114,18 @@ void undo_child(capability_thread_t *self, uint64_t index);
 status_t help_end(capability_thread_t *self, cap_id_t id);
 status_t grant_inside(capability_table_t *table, cap_id_t id, cap_rights_t add);
 status_t attenuate_inside(capability_table_t *table, cap_id_t id, cap_rights_t drop);
+
+// --- capability_column.c: rights columns ----------------------------------------------------------------------------
+// All but release inside. The rights of the capability in `index` have changed: its place in a column follows.
+void column_renew(const capability_table_t *table, uint64_t index);
+// It is closed and about to be made dead, if it is not: its place asks the table from now on. Then column_end, once it is dead.
+typedef struct column_end {
+    struct column_seat *seat; // NULL: it has no place
+    uint64_t token;
+} column_end_t;
+column_end_t column_close(const capability_table_t *table, uint64_t index);
+void column_end(const capability_table_t *table, column_end_t end, cap_id_t id);
+void members_release(capability_table_t *table);
 
 // --- capability_tree.c: the tree ----------------------------------------------------------------------------------
 // All inside.

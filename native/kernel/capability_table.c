@@ -22,6 +22,7 @@ static void release_all(capability_table_t *table) {
     if (table->domain != NULL) {
         reclaim_destroy(table->domain);
     }
+    members_release(table);
     shared_release(table->view.entries, entries_size(capacity));
     shared_release(table->slots, slots_size(capacity));
     shared_free(table);

@@ -69,7 +69,8 @@ static status_t push_pending(capability_thread_t *self, uint64_t index, cap_id_t
 static bool end_old(capability_thread_t *self, cap_id_t id) {
     uint64_t index = index_of(id);
     /* edge CHILD:RA — no child from here on, and those before; :RA is in tree_push */
-    uint64_t before = atomic_fetch_or_acq_rel_u64(&self->table->slots[index].children, CHILDREN_CLOSED);
+    /* edge COLUMN:S — the close, before its place in a column is looked for; :S is in place_fill */
+    uint64_t before = atomic_fetch_or_seq_cst_u64(&self->table->slots[index].children, CHILDREN_CLOSED);
     tree_end(self, index);
     return (before & CHILDREN_CLOSED) == 0;
 }

@@ -78,12 +78,15 @@ void tree_kill(capability_thread_t *self, uint64_t index) {
         if (phase != PHASE_LIVE && phase != PHASE_PENDING) {
             return;
         }
+        column_end_t end = column_close(self->table, index);
+        uint64_t live = state_of(generation_of(state), index, PHASE_LIVE);
         /* edge LIFE:RA — that the capability has ended: no check that starts now finds it; :A is in capability_check */
         /* edge KEPT:S — the end, before it is asked who keeps answers; :S is in capability_cache_create */
         if (atomic_cas_seq_cst_u64(word, &state, state_of(generation_of(state), index, PHASE_DEAD))) {
             if (phase == PHASE_LIVE) {
                 count(&self->deleted, 1);
             }
+            column_end(self->table, end, live);
             return;
         }
     }
@@ -139,7 +142,8 @@ void tree_end(capability_thread_t *self, uint64_t root) {
     for (uint64_t at = root; at != 0; at = tree_next(table, root, at)) {
         if (at != root) {
             /* edge CHILD:RA — no child from here on, and those before; :RA is in tree_push */
-            (void)atomic_fetch_or_acq_rel_u64(&table->slots[at].children, CHILDREN_CLOSED);
+            /* edge COLUMN:S — the close, before its place in a column is looked for; :S is in place_fill */
+            (void)atomic_fetch_or_seq_cst_u64(&table->slots[at].children, CHILDREN_CLOSED);
         }
         tree_kill(self, at);
         epoch_raise(table, at); // whoever killed it: the other one may not have come to this yet

@@ -26,6 +26,7 @@
 #include "../kernel/capability_slots.c"
 #include "../kernel/capability_tree.c"
 #include "../kernel/capability.c"
+#include "../kernel/capability_column.c"
 #include "../kernel/capability_table.c"
 
 #include <signal.h>

@@ -12,7 +12,7 @@ Rules
 - ordered: a door with an order stronger than relaxed has, on its line or in the comments right above it, one or more of
       /* edge NAME:END — what becomes visible; :END2 is in FUNCTION */
   END is R (release), A (acquire), RA (both), S (seq_cst, one of two that order a store and a later load), and it fits
-  the door: an acquire load takes A, a release store R, a seq_cst load or fence S, a read-modify-write any.
+  the door: an acquire load takes A, a release store R, a seq_cst load S or A, a seq_cst fence S, a read-modify-write any.
 - two-sided: FUNCTION exists, holds an operation with that edge's END2, and the two ends meet: R with A, S with S.
 - relaxed: a relaxed door has `/* relaxed: why */` in the same place.
 - stray: an edge comment stands at an operation.
@@ -28,7 +28,7 @@ from pathlib import Path
 
 DOOR = re.compile(
     r"\batomic_(load|store|cas|exchange|fetch_add|fetch_or|fetch_and|fetch_sub|fetch_xor|fence_light|fence_heavy|fence)"
-    r"_(relaxed|acquire|release|acq_rel|seq_cst)(?:_u32|_u64|_ptr)?\s*\("
+    r"_(relaxed|acquire|release|acq_rel|seq_cst)(?:_u32|_u64|_ptr|_x2|_x4|_x8)?\s*\("
 )
 RAW = re.compile(
     r"\batomic_\w+_explicit\b|\b__atomic_\w+|\b__sync_\w+|\batomic_thread_fence\b|\batomic_signal_fence\b|\b_Atomic\b"
@@ -47,7 +47,7 @@ MEETS = {"R": {"A", "RA"}, "A": {"R", "RA"}, "RA": {"R", "A", "RA"}, "S": {"S"}}
 PAIRS = {
     ("load", "acquire"): {"A"},
     ("store", "release"): {"R"},
-    ("load", "seq_cst"): {"S"},
+    ("load", "seq_cst"): {"S", "A"},
     ("fence", "seq_cst"): {"S"},
     ("fence_light", "seq_cst"): {"S"},
     ("fence_heavy", "seq_cst"): {"S"},
