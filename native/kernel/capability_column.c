@@ -1,6 +1,6 @@
 // Rights columns: how a change of a capability reaches its place before the call that changes it returns.
 //
-// table->members holds, for each slot, the seat that its capability is bound to. Three rules:
+// table->members holds, for each slot, the seat that its capability is bound to. Four rules:
 //
 // 1. A word is made valid only by a compare-and-swap from a token that the same thread has just drawn and put there, after it has
 //    read the capability. Tokens are not used twice. So when anybody has put another token there meanwhile, the word stays
@@ -13,6 +13,9 @@
 //    its token is older than that of who ends it, and the compare-and-swap fails. So nothing that is dead, by
 //    whomever, has a valid word: no call that finds a capability dead needs to help.
 //    When it is dead, who ended it makes its token 0, if nobody has put another there.
+//
+// 4. A place changes hands in the order: the new id, a token, and then the old one is unbound; for while the old one's word may
+//    become valid, its changes must come here.
 //
 // A seat belongs to its column's memory, which is freed after a grace period: who changes or ends a capability is inside, and so is who
 // binds. A slot's next capability begins with no seat: the one who ends the last clears it while inside; and who binds to a

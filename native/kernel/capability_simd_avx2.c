@@ -15,10 +15,8 @@ static uint32_t same(__m256i a, __m256i b) {
 }
 
 static __m256i entries_of(const capability_table_t *table, cap_id_t low, cap_id_t high) {
-    /* edge RIGHTS:A — as in check; both words are of one moment; :R is in publish_words */
-    /* edge LIFE:A — the capability, or its end; :R is in capability_create */
+    /* edge LIFE:A — the capability with its rights of the same moment, or its end; :R is in capability_create */
     __m128i first = atomic_load_acquire_x2(&simd_entry(table, low)->state);
-    /* edge RIGHTS:A — as above; :R is in publish_words */
     /* edge LIFE:A — as above; :R is in capability_create */
     __m128i second = atomic_load_acquire_x2(&simd_entry(table, high)->state);
     return _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);

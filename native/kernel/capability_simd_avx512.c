@@ -15,8 +15,7 @@
 static __m512i all_of(uint64_t word) { return _mm512_set1_epi64((long long)word); }
 
 static inline __m128i entry_of(const capability_table_t *table, cap_id_t id) {
-    /* edge RIGHTS:A — as in check; both words are of one moment; :R is in publish_words */
-    /* edge LIFE:A — the capability, or its end; :R is in capability_create */
+    /* edge LIFE:A — the capability with its rights of the same moment, or its end; :R is in capability_create */
     return atomic_load_acquire_x2(&simd_entry(table, id)->state);
 }
 
