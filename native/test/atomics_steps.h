@@ -29,7 +29,6 @@ void schedule_wait(void); // the coroutine can do nothing but wait for another
 #define atomic_fetch_add_acq_rel_u64(at, add) STEP(atomic_fetch_add_acq_rel_u64(at, add))
 #define atomic_fetch_add_seq_cst_u64(at, add) STEP(atomic_fetch_add_seq_cst_u64(at, add))
 #define atomic_fetch_or_seq_cst_u64(at, bits) STEP(atomic_fetch_or_seq_cst_u64(at, bits))
-#define atomic_fetch_add_relaxed_u64(at, add) STEP(atomic_fetch_add_relaxed_u64(at, add))
 #define atomic_fetch_sub_acq_rel_u32(at, sub) STEP(atomic_fetch_sub_acq_rel_u32(at, sub))
 #define atomic_fetch_sub_acq_rel_u64(at, sub) STEP(atomic_fetch_sub_acq_rel_u64(at, sub))
 #define atomic_fetch_or_acq_rel_u64(at, bits) STEP(atomic_fetch_or_acq_rel_u64(at, bits))
