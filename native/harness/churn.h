@@ -5,7 +5,9 @@
  *   CHURN_BENCH    name, a string           CHURN_SUMMARY  one sentence
  *   CHURN_STALL_MS how long a worker is frozen, standard value; 0 where C4 is not promised
  *   TABLE(f)       table_create, table_destroy, thread_join, thread_leave, table_t, thread_t
- *   CAP(f)         create, grant, attenuate, delegate, revoke, delete, check, lookup, stats, settle, audit
+ *   CAP(f)         create, grant, attenuate, delegate, revoke, delete, transfer, check, check_batch, lookup, stats,
+ *                  settle, audit
+ *   CHURN_RESIZE(table, entries)  other room for the caches, where the table has any
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,14 +16,15 @@
 
 typedef unsigned long long ull;
 
-enum { OP_CHECK, OP_CREATE, OP_GRANT, OP_ATTENUATE, OP_DELEGATE, OP_REVOKE, OP_DELETE, OPS, NODES = OPS, RECORDS, CAPACITY, STALL, STALL_EVERY };
+enum { OP_CHECK, OP_CREATE, OP_GRANT, OP_ATTENUATE, OP_DELEGATE, OP_REVOKE, OP_DELETE, OP_TRANSFER, OP_BATCH, OPS, NODES = OPS, RECORDS, CAPACITY, STALL, STALL_EVERY };
 
 #define WEIGHT(NAME, STANDARD) SETTING_INTEGER(NAME, STANDARD, 0, 1000, "weight of " NAME " in the mix")
 static const setting_t settings[] = {
     [OP_CHECK] = WEIGHT("check", 60),       [OP_CREATE] = WEIGHT("create", 6),
     [OP_GRANT] = WEIGHT("grant", 4),        [OP_ATTENUATE] = WEIGHT("attenuate", 6),
     [OP_DELEGATE] = WEIGHT("delegate", 14), [OP_REVOKE] = WEIGHT("revoke", 5),
-    [OP_DELETE] = WEIGHT("delete", 5),
+    [OP_DELETE] = WEIGHT("delete", 5),     [OP_TRANSFER] = WEIGHT("transfer", 4),
+    [OP_BATCH] = WEIGHT("batch", 3),
     [NODES] = SETTING_INTEGER("nodes", 48, 4, NODES_MAX, "capabilities that each thread holds at most"),
     [RECORDS] = SETTING_INTEGER("records", 2, 0, RECORDS_MAX, "capabilities of each thread that all delegate from"),
     [CAPACITY] = SETTING_INTEGER("capacity", 1 << 20, 1 << 10, CAPABILITY_MAX_CAPACITY, "slots of the table"),
@@ -143,6 +146,8 @@ static void do_delete(state_t *s) {
         do_revoke_node(s, at); /* waits for nobody, and when it has returned all below is gone */
     }
 }
+
+#include "churn_forms.h"
 
 /* ---- delegation: below our own nodes, and below everybody's records ---- */
 static cap_rights_t draw_ask(state_t *s, cap_rights_t held) {
@@ -293,6 +298,8 @@ static void do_one(state_t *s) {
     case OP_ATTENUATE: do_attenuate(s); return;
     case OP_DELEGATE: do_delegate(s); return;
     case OP_REVOKE: do_revoke(s); return;
+    case OP_TRANSFER: do_transfer(s); return;
+    case OP_BATCH: do_batch(s); return;
     default: do_delete(s); return;
     }
 }
@@ -303,6 +310,10 @@ static uint64_t batch(worker_t *worker) {
         do_one(s);
     if (draw(s) % 16 == 0)
         check_stats(s);
+#ifdef CHURN_RESIZE
+    if (draw(s) % 64 == 0 && CHURN_RESIZE(s->table, draw(s) % 2 ? draw(s) % 4096 : draw(s) % 4) == STATUS_NO_MEMORY)
+        run_fail(worker->run, "memory exhausted: a cache could not be resized");
+#endif
     return BATCH_OPS;
 }
 
@@ -386,7 +397,8 @@ static void leave(worker_t *worker) {
 }
 
 static void finish(worker_t *worker) {
-    static const char *const names[OPS] = {"checks", "creates", "grants", "attenuates", "delegates", "revokes", "deletes"};
+    static const char *const names[OPS] = {"checks", "creates", "grants", "attenuates", "delegates", "revokes", "deletes",
+                                            "transfers", "batches"};
     shared_t *shared = worker->run->shared;
     uint64_t counts[OPS] = {0}, created = 0, refusals = 0;
     for (int i = 0; i < shared->threads; i++) {
@@ -416,7 +428,7 @@ static bench_t bench = {
     .name = CHURN_BENCH,
     .summary = CHURN_SUMMARY,
     .unit_of_work = "one operation of the mix, with its oracles",
-    .contracts = "C1,C2,C3,C4,C5",
+    .contracts = "C1,C2,C3,C4,C5,C6",
     .settings = settings,
     .settings_count = sizeof settings / sizeof settings[0],
     .check = check_settings,

@@ -225,6 +225,51 @@ static status_t faulty_delete(faulty_thread_t *t, cap_id_t id) {
     return status;
 }
 
+static bool is_below(const faulty_table_t *t, int at, int above) {
+    while (at != NOWHERE && at != above)
+        at = t->slots[at].up;
+    return at == above;
+}
+
+static status_t transfer_to(const faulty_table_t *t, int at, cap_id_t parent, int up) {
+    if (parent == CAPABILITY_NONE)
+        return t->slots[at].parent == CAPABILITY_NONE ? STATUS_OK : STATUS_DENIED;
+    if (is_below(t, up, at))
+        return STATUS_INVALID;
+    cap_rights_t need = t->slots[at].rights | CAPABILITY_RIGHT_DELEGATE;
+    bool fits = t->slots[up].object == t->slots[at].object && !(need & ~t->slots[up].rights);
+    return fits ? STATUS_OK : STATUS_DENIED;
+}
+
+static status_t faulty_transfer(faulty_thread_t *t, cap_id_t id, cap_id_t parent, cap_id_t *moved) {
+    lock(t);
+    int at = find(t, id), up = parent == CAPABILITY_NONE ? NOWHERE : find(t, parent);
+    bool gone = at == NOWHERE || (parent != CAPABILITY_NONE && up == NOWHERE);
+    status_t status = gone ? STATUS_STALE : transfer_to(t, at, parent, up);
+    cap_rights_t more = fault("transfer_widens") ? 0x0f : 0;
+    if (status == STATUS_OK)
+        status = add(t, up, t->slots[at].object, t->slots[at].rights | more, moved);
+    if (status == STATUS_OK && !fault("transfer_copies")) {
+        unlink_from_parent(t, at);
+        end_below(t, at);
+    }
+    unlock(t);
+    return status;
+}
+
+static uint64_t faulty_check_batch(const faulty_table_t *t, const cap_id_t *ids, uint64_t count, cap_rights_t need,
+                                   uint64_t *allowed) {
+    uint64_t sum = 0;
+    for (uint64_t word = 0; word < (count + 63) / 64; word++)
+        allowed[word] = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t held = faulty_check(t, ids[i], need) || (need == 0 && fault("batch_finds_absent"));
+        allowed[i / 64] |= held << i % 64;
+        sum += held;
+    }
+    return sum;
+}
+
 static capability_stats_t faulty_stats(const faulty_table_t *t) {
     lock(t);
     capability_stats_t stats = t->stats;

@@ -28,6 +28,9 @@ FAULTS = {
     "delete_parent": {"C5"},
     "created_uncounted": {"C5"},
     "slots_leak": {"C5"},
+    "transfer_widens": {"C2"},
+    "transfer_copies": {"C1"},
+    "batch_finds_absent": {"C6"},
 }
 
 
@@ -74,7 +77,17 @@ def test_a_table_that_keeps_the_contract_is_not_accused(faulty: Path) -> None:
     assert said.of("violation") == []
     assert (said.status, said.result["status"]) == (0, "ok")
     counters = {c["name"]: c["value"] for c in said.of("counter")}
-    operations = ("checks", "creates", "grants", "attenuates", "delegates", "revokes", "deletes")
+    operations = (
+        "checks",
+        "creates",
+        "grants",
+        "attenuates",
+        "delegates",
+        "revokes",
+        "deletes",
+        "transfers",
+        "batches",
+    )
     assert all(counters[name] > 0 for name in operations)
 
 

@@ -42,7 +42,7 @@ def counters(said: Said) -> dict[str, float]:
 def test_whoever_is_frozen_in_the_lock_free_table_the_others_go_on(harness: Harness, variant: str) -> None:
     said = harness(*arguments("capability_churn", *OFTEN), variant=variant)
     assert (said.status, said.errors, said.of("violation")) == (0, "", [])
-    assert contracts(said) == ["C1", "C2", "C3", "C4", "C5"]
+    assert contracts(said) == ["C1", "C2", "C3", "C4", "C5", "C6"]
     assert counters(said)["stalls"] >= 2
 
 
@@ -63,7 +63,7 @@ def test_a_lock_is_seen_by_who_waits_for_its_frozen_holder(harness: Harness, var
 def test_c4_is_claimed_only_where_workers_are_frozen(harness: Harness, listing: dict[str, Any]) -> None:
     listed = {b["name"]: b["contracts"] for b in listing["benches"]}
     assert "C4" in listed["capability_churn"]
-    assert listed["baseline_churn"] == ["C1", "C2", "C3", "C5"]
+    assert listed["baseline_churn"] == ["C1", "C2", "C3", "C5", "C6"]
     for said in (
         harness(*arguments("capability_churn", *OFTEN, seconds="0.3", threads=1)),
         harness(*arguments("capability_churn", "--set", "stall_ms=0", seconds="0.3")),
@@ -71,7 +71,7 @@ def test_c4_is_claimed_only_where_workers_are_frozen(harness: Harness, listing: 
         harness(*arguments("baseline_churn", seconds="0.3")),
     ):
         assert said.result["status"] == "ok"
-        assert contracts(said) == ["C1", "C2", "C3", "C5"]
+        assert contracts(said) == ["C1", "C2", "C3", "C5", "C6"]
         assert "stalls" not in counters(said)
 
 

@@ -48,7 +48,17 @@ CASES = [
         ["run", "capability_churn"]
         + [
             f"--set={op}=0"
-            for op in ("check", "create", "grant", "attenuate", "delegate", "revoke", "delete")
+            for op in (
+                "check",
+                "create",
+                "grant",
+                "attenuate",
+                "delegate",
+                "revoke",
+                "delete",
+                "transfer",
+                "batch",
+            )
         ],
         "capability_churn: every weight of the mix is 0",
     ),
