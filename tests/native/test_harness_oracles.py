@@ -39,7 +39,9 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The harness with the faulty bench alone."""
     folder = tmp_path_factory.mktemp("faulty")
     (folder / "build_id.h").write_text('#define ORCH_BUILD_ID "faulty"\n')
-    sources = [p for p in sorted((NATIVE / "harness").glob("*.c")) if not p.name.startswith("bench_")]
+    sources = [
+        p for p in sorted((NATIVE / "harness").glob("*.c")) if not p.name.startswith(("bench_", "arm_"))
+    ]
     sources += [NATIVE / "kernel" / "status.c", Path(__file__).parent / "bench_faulty_churn.c"]
     program = folder / "faulty"
     flags = ["-std=c17", "-O2", "-D_GNU_SOURCE=", '-DORCH_VARIANT="faulty"', "-pthread", "-Wall", "-Werror"]
