@@ -43,7 +43,9 @@ def programs() -> dict[str, list[str]]:
         capture_output=True,
         text=True,
     ).stdout
-    return {test["name"]: test["command"] for test in json.loads(shown)["tests"]}
+    # The explorer changes stacks behind valgrind's back, and looks for leaks itself.
+    tests = [test for test in json.loads(shown)["tests"] if not test["name"].startswith("test_explore_")]
+    return {test["name"]: test["command"] for test in tests}
 
 
 def look(name: str, command: list[str]) -> str:

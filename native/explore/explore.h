@@ -1,0 +1,56 @@
+// The explorer: threads are coroutines of one process, one runs at a time, and every door of atomics.h is a decision: who goes on,
+// and which of the stores that C11 allows a load returns. A run is a function of its seed, so what was found comes again.
+//
+// What is modelled (explore_model.c): per location the last stores, release sequences in C++20's reading (only read-modify-writes go on
+// with one), fences, and the single order of seq_cst operations as C++20 has it. What is not: load buffering (a load never
+// returns a store that comes later in the run), weak failure of a compare-and-swap, and stores older than the last eight.
+//
+// What is found: two accesses of which one is plain, or frees, that nothing orders; use after free, double free and leaks;
+// threads that all wait; threads that do not end; and whatever a scenario expects.
+//
+// A scenario includes the kernel's sources, so that they are compiled with explore/atomics_explore.h below them.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXPLORE_THREADS 4u
+
+typedef struct explore_scenario {
+    const char *name;
+    unsigned threads;             // at most EXPLORE_THREADS
+    void (*set_up)(void);         // by the main thread, before the others begin
+    void (*run)(unsigned thread); // by each of them
+    void (*finish)(void);         // by the main thread, after the others have ended; all that was allocated is freed
+} explore_scenario_t;
+
+// The program of one file of scenarios: test_explore_NAME [RUNS [SEED [SCENARIO]]]. From SEED on, each scenario so many times; with 0
+// the one run of that seed, with a line for each step. Exit status 0, 1 with a violation, 2 for wrong usage.
+int explore_main(int count, char **arguments, const explore_scenario_t *scenarios, size_t scenario_count);
+
+// For scenarios: a number below `below` that the seed decides; and the end of a run that is wrong.
+uint64_t explore_draw(uint64_t below);
+void explore_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+#define EXPLORE_EXPECT(condition, what)                                                                                \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            explore_fail("%s: %s", what, #condition);                                                                  \
+        }                                                                                                              \
+    } while (0)
+
+// --- what the doors are made of ---------------------------------------------------------------------------------------
+
+typedef enum explore_order { ORDER_RELAXED, ORDER_ACQUIRE, ORDER_RELEASE, ORDER_ACQ_REL, ORDER_SEQ_CST } explore_order_t;
+typedef enum explore_update { UPDATE_SET, UPDATE_ADD, UPDATE_SUB, UPDATE_OR, UPDATE_AND, UPDATE_XOR } explore_update_t;
+
+uint64_t explore_load(const void *at, unsigned bytes, explore_order_t order);
+void explore_store(void *at, unsigned bytes, uint64_t value, explore_order_t order);
+uint64_t explore_update(void *at, unsigned bytes, explore_update_t update, uint64_t value, explore_order_t order);
+bool explore_cas(void *at, unsigned bytes, uint64_t *expected, uint64_t desired, explore_order_t order);
+void explore_fence(explore_order_t order);
+void explore_fence_all(void); // a barrier that the system puts into every running thread
+void explore_plain(const void *at, unsigned bytes, bool write);
+void explore_yield(void);
+void explore_wait(const void *at, unsigned bytes, uint64_t value, bool may_time_out); // sleeps while *at is `value`
+void explore_wake(const void *at, unsigned count);

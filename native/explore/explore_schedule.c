@@ -1,0 +1,288 @@
+// Who goes on: coroutines, the strategies that choose among them, and the program that runs one seed after the other.
+//
+// Strategies, drawn per run: at random at every door; at random at one door in so many; and by priorities with a few points
+// where the first falls back (probabilistic concurrency testing, depth 2 to 4). Three runs of four have stale reads, the fourth is
+// sequentially consistent.
+#include "explore_state.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STACK = 1 << 17, LATE = 3000, STEPS_MAX = 40000, FALLS_MAX = 3, RUNS = 10000 };
+
+typedef enum { READY, WAITING, ENDED } condition_t;
+typedef struct coroutine {
+    void *stack_pointer;
+    condition_t condition;
+    const void *waits_for;
+    bool may_time_out;
+    uint64_t priority;
+} coroutine_t;
+
+unsigned running = MAIN_THREAD;
+bool tracing;
+static const explore_scenario_t *scenario;
+static coroutine_t coroutines[THREADS]; // the last: main
+static _Alignas(64) char stacks[EXPLORE_THREADS][STACK];
+static uint64_t seed, random_state;
+static unsigned steps, waits_of_main;
+static unsigned sticky;  // 1: any door may change; n: one in n; 0: by priorities
+static unsigned falls[FALLS_MAX];
+static uint64_t lowest;
+
+// --- chance -----------------------------------------------------------------------------------------------------------
+
+static uint64_t next_random(void) { // splitmix64
+    uint64_t x = (random_state += 0x9e3779b97f4a7c15u);
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+uint64_t schedule_choice(uint64_t below) { return (next_random() >> 32) % below; }
+uint64_t explore_draw(uint64_t below) { return schedule_choice(below); }
+bool schedule_is_late(void) { return steps > LATE; }
+
+void explore_fail(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    fputs("violation ", stderr);
+    vfprintf(stderr, format, values);
+    va_end(values);
+    fprintf(stderr, " (scenario %s, seed %llu, step %u, thread %u)\n", scenario->name, (unsigned long long)seed, steps, running);
+    fflush(NULL);
+    _Exit(1);
+}
+
+void schedule_trace(const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    printf("%6u  %*s%u ", steps, (int)(4 * running), "", running);
+    vprintf(format, values);
+    va_end(values);
+    putchar('\n');
+}
+
+// --- coroutines -------------------------------------------------------------------------------------------------------
+
+#ifndef __x86_64__
+#error "the explorer's coroutines are written for x86-64"
+#endif
+// Saves what a call keeps, changes stacks, and goes on where the other one was.
+void explore_switch(void **from, void *to);
+__asm__(".text\n"
+        ".globl explore_switch\n"
+        ".type explore_switch, @function\n"
+        "explore_switch:\n"
+        "  push %rbp\n  push %rbx\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
+        "  mov %rsp, (%rdi)\n"
+        "  mov %rsi, %rsp\n"
+        "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbx\n  pop %rbp\n"
+        "  ret\n"
+        ".size explore_switch, .-explore_switch\n");
+
+static void go_to(unsigned next) {
+    unsigned from = running;
+    if (next != from) {
+        running = next;
+        explore_switch(&coroutines[from].stack_pointer, coroutines[next].stack_pointer);
+    }
+}
+
+static unsigned choose(bool gives_way) {
+    unsigned ready[EXPLORE_THREADS];
+    unsigned count = 0;
+    for (unsigned i = 0; i < scenario->threads; i++) {
+        if (coroutines[i].condition == READY && !(gives_way && i == running)) {
+            ready[count++] = i;
+        }
+    }
+    if (count == 0) {
+        return gives_way && coroutines[running].condition == READY ? running : MAIN_THREAD;
+    }
+    if (sticky != 0 || schedule_is_late()) {
+        return ready[schedule_choice(count)];
+    }
+    unsigned best = ready[0];
+    for (unsigned i = 1; i < count; i++) {
+        best = coroutines[ready[i]].priority > coroutines[best].priority ? ready[i] : best;
+    }
+    return best;
+}
+
+// Without a thread that is ready: those that may time out do, or all wait for ever, or all have ended.
+static unsigned choose_or_end(void) {
+    unsigned next = choose(false);
+    for (unsigned i = 0; next == MAIN_THREAD && i < scenario->threads; i++) {
+        if (coroutines[i].condition == WAITING && !coroutines[i].may_time_out) {
+            explore_fail("deadlock: thread %u waits, and nobody can wake it", i);
+        }
+        if (coroutines[i].condition == WAITING) {
+            coroutines[i].condition = READY;
+            next = i;
+        }
+    }
+    return next;
+}
+
+static void count_step(void) {
+    if (++steps > STEPS_MAX) {
+        explore_fail("livelock: the threads do not end");
+    }
+}
+
+void schedule_door(void) {
+    if (running == MAIN_THREAD) {
+        return;
+    }
+    count_step();
+    for (unsigned i = 0; i < FALLS_MAX && sticky == 0; i++) {
+        if (falls[i] == steps) {
+            coroutines[running].priority = lowest--;
+        }
+    }
+    if (sticky <= 1 || schedule_is_late() || schedule_choice(sticky) == 0) {
+        go_to(choose(false));
+    }
+}
+
+void explore_yield(void) {
+    if (running == MAIN_THREAD) {
+        if (++waits_of_main > STEPS_MAX) {
+            explore_fail("livelock: the end waits for ever");
+        }
+        return;
+    }
+    count_step();
+    coroutines[running].priority = lowest--;
+    go_to(choose(true));
+}
+
+void explore_wait(const void *at, unsigned bytes, uint64_t value, bool may_time_out) {
+    schedule_door();
+    uint64_t now = 0;
+    memcpy(&now, at, bytes);
+    if (now != value || running == MAIN_THREAD) {
+        return;
+    }
+    TRACE("wait %p", at);
+    coroutines[running].condition = WAITING;
+    coroutines[running].waits_for = at;
+    coroutines[running].may_time_out = may_time_out;
+    go_to(choose_or_end());
+}
+
+void explore_wake(const void *at, unsigned count) {
+    schedule_door();
+    TRACE("wake %p", at);
+    for (unsigned i = 0; i < scenario->threads && count > 0; i++) {
+        if (coroutines[i].condition == WAITING && coroutines[i].waits_for == at) {
+            coroutines[i].condition = READY;
+            count--;
+        }
+    }
+}
+
+static void begin(void) {
+    scenario->run(running);
+    coroutines[running].condition = ENDED;
+    go_to(choose_or_end());
+    abort(); // nobody goes on with one that has ended
+}
+
+// --- one run ----------------------------------------------------------------------------------------------------------
+
+static void draw_strategy(void) {
+    static const unsigned stickiness[] = {1, 1, 3, 8, 0, 0, 0};
+    static const unsigned lengths[] = {15, 50, 150, 500};
+    sticky = stickiness[schedule_choice(sizeof stickiness / sizeof *stickiness)];
+    unsigned length = lengths[schedule_choice(sizeof lengths / sizeof *lengths)];
+    unsigned depth = 1 + (unsigned)schedule_choice(FALLS_MAX);
+    for (unsigned i = 0; i < FALLS_MAX; i++) {
+        falls[i] = i < depth ? 1 + (unsigned)schedule_choice(length) : 0;
+    }
+    lowest = 1u << 20;
+}
+
+static void prepare_coroutines(void) {
+    for (unsigned i = 0; i < scenario->threads; i++) {
+        void **top = (void **)(void *)(stacks[i] + STACK - 64);
+        void (*entry)(void) = begin;
+        *--top = NULL; // where `begin` would return to
+        memcpy(--top, &entry, sizeof entry);
+        for (int saved = 0; saved < 6; saved++) {
+            *--top = NULL;
+        }
+        coroutines[i] = (coroutine_t){.stack_pointer = top, .priority = (1u << 21) + schedule_choice(1u << 20)};
+    }
+}
+
+static void run_seed(void) {
+    random_state = seed * 0x2545f4914f6cdd1du;
+    running = MAIN_THREAD;
+    steps = 0;
+    waits_of_main = 0;
+    memory_reset();
+    model_reset(schedule_choice(4) != 0);
+    draw_strategy();
+    scenario->set_up();
+    prepare_coroutines();
+    model_begin_threads(scenario->threads);
+    go_to(choose(false));
+    model_join_threads(scenario->threads);
+    scenario->finish();
+    memory_expect_all_freed();
+}
+
+// --- the program ------------------------------------------------------------------------------------------------------
+
+static void crashed(int signal_number) {
+    char text[160];
+    int length = snprintf(text, sizeof text, "violation crash: signal %d (scenario %s, seed %llu, step %u, thread %u)\n",
+                          signal_number, scenario->name, (unsigned long long)seed, steps, running);
+    (void)!write(STDERR_FILENO, text, (size_t)length);
+    _Exit(1);
+}
+
+static void catch_crashes(void) {
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    static char alternate[1 << 16];
+    stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
+    (void)sigaltstack(&stack, NULL);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_ONSTACK};
+        (void)sigaction(signals[i], &action, NULL);
+    }
+}
+
+static void explore_one(const explore_scenario_t *which, uint64_t first, uint64_t runs) {
+    scenario = which;
+    tracing = runs == 0;
+    for (seed = first; seed == first || seed - first < runs; seed++) {
+        run_seed();
+    }
+    printf("ok %s: %llu runs from seed %llu\n", which->name, (unsigned long long)(seed - first), (unsigned long long)first);
+}
+
+int explore_main(int count, char **arguments, const explore_scenario_t *scenarios, size_t scenario_count) {
+    uint64_t runs = count > 1 ? strtoull(arguments[1], NULL, 10) : RUNS;
+    uint64_t first = count > 2 ? strtoull(arguments[2], NULL, 10) : 1;
+    const char *only = count > 3 ? arguments[3] : NULL;
+    bool found = false;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    catch_crashes();
+    for (size_t i = 0; i < scenario_count; i++) {
+        if (only == NULL || strcmp(only, scenarios[i].name) == 0) {
+            explore_one(&scenarios[i], first, runs);
+            found = true;
+        }
+    }
+    if (!found) {
+        fprintf(stderr, "%s: there is no scenario '%s'\n", arguments[0], only);
+        return 2;
+    }
+    return 0;
+}
