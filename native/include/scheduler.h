@@ -260,5 +260,5 @@ typedef struct scheduler_stats {
 } scheduler_stats_t;
 scheduler_stats_t scheduler_stats(const scheduler_lockfree_t *scheduler);
 scheduler_stats_t scheduler_cpu_stats(const scheduler_lockfree_t *scheduler, uint32_t cpu);
-// Tasks queued now. Exact when nothing runs.
+// Tasks that CPUs have in their queues now; what was handed in counts when a CPU has taken it over. Exact when nothing runs.
 uint64_t scheduler_queued(const scheduler_lockfree_t *scheduler);

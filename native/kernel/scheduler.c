@@ -190,6 +190,7 @@ uint32_t scheduler_rest(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_
         (void)queue_take_bound(on, on);
         for (task_t *task = NULL; count < max && (task = own_next(on)) != NULL;) {
             set_state(task, TASK_STATE_NEW);
+            count_up(&on->counts.accepted, (uint64_t)0 - 1); // it never was in a queue
             tasks[count++] = task;
         }
     }
@@ -260,4 +261,9 @@ scheduler_stats_t scheduler_stats(const scheduler_lockfree_t *scheduler) {
 
 scheduler_stats_t scheduler_cpu_stats(const scheduler_lockfree_t *scheduler, uint32_t cpu) {
     return cpu < scheduler->cpu_count ? sum_of(scheduler, cpu, cpu + 1) : (scheduler_stats_t){0};
+}
+
+uint64_t scheduler_queued(const scheduler_lockfree_t *scheduler) {
+    scheduler_stats_t stats = scheduler_stats(scheduler);
+    return stats.accepted - stats.started;
 }

@@ -83,6 +83,10 @@ static bool stop_task(scheduler_cpu_t *on, task_t *task, bool willing) {
     uint64_t control = atomic_load_relaxed_u64(&task->control);
     for (;;) {
         if ((control & CONTROL_TERMINATE) != 0) {
+            /* edge PARKED:RA — that the requests are answered; :RA is in task_unblock */
+            if (!atomic_cas_acq_rel_u64(&task->control, &control, control & ~(CONTROL_ASKED | CONTROL_PERMIT))) {
+                continue;
+            }
             set_state(task, TASK_STATE_TERMINATED);
             return false;
         }

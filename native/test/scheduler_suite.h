@@ -104,6 +104,15 @@ static uint64_t run_all(yard_t *yard) {
     return ran;
 }
 
+// Exactly `count` on one CPU. A thief may have to look several times before it takes what lies with a CPU that nobody drives.
+static void run_on(yard_t *yard, uint32_t cpu, uint64_t count) {
+    uint64_t ran = 0;
+    for (unsigned looks = 0; ran < count && looks < 100000; looks++) {
+        ran += yard->ops->run(yard->on[cpu], count - ran);
+    }
+    EXPECT_EQ(ran, count);
+}
+
 // --- S1 -----------------------------------------------------------------------------------------------------------
 
 static void every_task_of_every_batch_runs_once(yard_t *yard) {
@@ -117,8 +126,9 @@ static void every_task_of_every_batch_runs_once(yard_t *yard) {
         EXPECT_EQ(yard->ops->enqueue(yard->scheduler, tasks + given, count, size % SUITE_CPUS), STATUS_OK);
         given += count;
     }
-    EXPECT_EQ(yard->ops->queued(yard->scheduler), COUNT);
-    EXPECT_EQ(run_all(yard), COUNT);
+    EXPECT_EQ(yard->ops->run(yard->on[0], 1), 1); // has taken over what was handed in there, and kept it
+    EXPECT(yard->ops->queued(yard->scheduler) > 0 && yard->ops->queued(yard->scheduler) < COUNT);
+    EXPECT_EQ(run_all(yard), COUNT - 1);
     for (unsigned i = 0; i < COUNT; i++) {
         EXPECT_EQ(jobs[i].runs, 1);
         EXPECT_EQ(state_of(yard, &jobs[i]), TASK_STATE_COMPLETED);
@@ -205,7 +215,7 @@ static void what_is_left_at_the_end_is_handed_out(yard_t *yard) {
     jobs_make(yard, jobs, tasks, COUNT);
     EXPECT_EQ(yard->ops->enqueue(yard->scheduler, tasks, COUNT / 2, 0), STATUS_OK);
     EXPECT_EQ(yard->ops->enqueue(yard->scheduler, tasks + COUNT / 2, COUNT / 2, 3), STATUS_OK);
-    EXPECT_EQ(yard->ops->run(yard->on[1], 100), 100); // some of it in the queues of a thief
+    run_on(yard, 1, 100); // some of it in the queues of a thief
     for (unsigned cpu = 0; cpu < SUITE_CPUS; cpu++) {
         yard->ops->detach(yard->on[cpu]);
         yard->on[cpu] = NULL;
@@ -332,7 +342,7 @@ static void work_queued_elsewhere_is_found(yard_t *yard) {
         for (uint32_t runner = 0; runner < SUITE_CPUS; runner++) {
             jobs_make(yard, jobs, tasks, COUNT);
             EXPECT_EQ(yard->ops->enqueue(yard->scheduler, tasks, COUNT, from), STATUS_OK);
-            EXPECT_EQ(yard->ops->run(yard->on[runner], COUNT + 1), COUNT); // the last one, too
+            run_on(yard, runner, COUNT); // the last one, too
         }
     }
 }
@@ -364,8 +374,12 @@ static void urgent_tasks_go_first_and_low_ones_do_not_starve(yard_t *yard) {
     }
     atomic_store(&starts_so_far, 0);
     EXPECT_EQ(yard->ops->run(yard->on[0], COUNT + FEW + 1), COUNT + FEW);
-    for (unsigned i = 0; i < FEW; i++) {
-        EXPECT(few[i].place <= 2 * SUITE_LOOK * (i + 1));
+    for (unsigned turns = 1; turns <= FEW; turns++) {
+        unsigned started = 0;
+        for (unsigned i = 0; i < FEW; i++) {
+            started += few[i].place <= 2 * SUITE_LOOK * turns;
+        }
+        EXPECT(started >= turns);
     }
 }
 
@@ -397,7 +411,7 @@ static void park_returns_for_work_and_kicks_and_in_time(yard_t *yard) {
     job_make(yard, &job, TASK_PRIORITY_NORMAL, NULL);
     enqueue_one(yard, &job, 3);
     EXPECT(yard->ops->park(yard->on[0], SCHEDULER_FOREVER)); // another CPU's work
-    EXPECT_EQ(yard->ops->run(yard->on[0], 10), 1);
+    run_on(yard, 0, 1);
     yard->ops->stop(yard->scheduler);
     EXPECT(yard->ops->stopped(yard->scheduler));
     EXPECT(yard->ops->park(yard->on[0], SCHEDULER_FOREVER));
