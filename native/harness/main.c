@@ -7,6 +7,7 @@
 
 #include "arguments.h"
 #include "build_id.h"
+#include "cpu_features.h"
 #include "harness.h"
 #include "records.h"
 #include "stall.h"
@@ -161,6 +162,9 @@ static void put_features(void) {
     if (__builtin_cpu_supports("avx512f"))
         record_text(NULL, "avx512f");
 #endif
+    char simd[32]; /* what vector checks run */
+    snprintf(simd, sizeof simd, "simd=%s", cpu_simd_name(cpu_simd_chosen()));
+    record_text(NULL, simd);
     record_list_end();
 }
 
@@ -223,6 +227,8 @@ int main(int argc, char **argv) {
         fputs(usage, stdout);
         return EXIT_GOOD;
     }
+    if (cpu_simd_refusal() != NULL)
+        usage_error("%s", cpu_simd_refusal());
     if (strcmp(argv[1], "list") == 0)
         return list_command(argc - 2, argv + 2);
     if (strcmp(argv[1], "run") == 0)
