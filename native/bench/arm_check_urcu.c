@@ -79,13 +79,18 @@ static void check_clear(check_table_t *table, uint32_t count, const cap_id_t *id
     free(table);
 }
 
-static void check_thread(bool begins) {
-    if (begins)
-        urcu_memb_register_thread();
-    else
-        urcu_memb_unregister_thread();
+typedef const check_table_t check_view_t;
+static check_view_t *check_open(const check_table_t *table, uint32_t count) {
+    (void)count;
+    urcu_memb_register_thread();
+    return table;
+}
+static void check_close(check_view_t *view) {
+    (void)view;
+    urcu_memb_unregister_thread();
 }
 
+#define ARM_BENCH "op_check"
 #define ARM_NAME "urcu"
 #define ARM_KIND ARM_PEER
 #define ARM_SCALES false

@@ -64,7 +64,7 @@ static uint64_t call_sample(worker_t *worker, void *shared, void *state, const s
 }
 
 #define CALIBRATION(NAME)                                                                                    \
-    static arm_t cal_##NAME = {.name = "cal_" #NAME, .kind = ARM_CALIBRATION, .sample = NAME##_sample};      \
+    static arm_t cal_##NAME = {.name = "cal_" #NAME, .kind = ARM_CALIBRATION, .alone = true, .sample = NAME##_sample};      \
     ARM_REGISTER(cal_##NAME)
 
 CALIBRATION(add)

@@ -1,11 +1,12 @@
-/* One arm of op_check. Included by arm_check_*.c, which say what is measured:
+/* One arm of op_check or its like. Included by files that say what is measured:
  *
- *   ARM_NAME, ARM_KIND, ARM_SCALES
+ *   ARM_BENCH, ARM_NAME, ARM_KIND, ARM_SCALES
  *   check_table_t                   a table
  *   check_fill(table **, n, ids)    makes it with n capabilities that hold CAPABILITY_RIGHT_READ; status_t
- *   check_one(table, id, need)      the operation
+ *   check_open(table, n)            what one worker asks, a check_view_t *; NULL: no memory
+ *   check_one(view, id, need)       the operation
+ *   check_close(view)
  *   check_clear(table, n, ids)      the end of it
- *   check_thread(bool begins)       each worker before and after
  */
 #include <stdlib.h>
 
@@ -19,7 +20,8 @@ typedef struct {
 } check_shared_t;
 
 typedef struct {
-    _Alignas(128) cap_id_t *list; /* OP_CHECK_LIST ids in a mixed order */
+    _Alignas(128) check_view_t *view;
+    cap_id_t *list; /* OP_CHECK_LIST ids in a mixed order */
     uint64_t allowed, asked;
 } check_state_t;
 
@@ -46,26 +48,27 @@ static bool check_enter(worker_t *worker, void *shared, void **state) {
     check_state_t *made = aligned_alloc(_Alignof(check_state_t), sizeof *made);
     cap_id_t *list = aligned_alloc(128, OP_CHECK_LIST * sizeof *list);
     *state = made;
-    if (!made || !list) {
+    check_view_t *view = check_open(of->table, of->count);
+    if (!made || !list || !view) {
         run_fail(worker->run, "memory exhausted: a list of %d ids", OP_CHECK_LIST);
         return false;
     }
-    *made = (check_state_t){.list = list};
+    *made = (check_state_t){.view = view, .list = list};
     rng_t rng = rng_seeded(worker->seed);
     for (uint32_t i = 0; i < OP_CHECK_LIST; i++)
         list[i] = of->ids[rng_below(&rng, of->count)];
-    check_thread(true);
     return true;
 }
 
 static uint64_t check_sample(worker_t *worker, void *shared, void *state, const sample_t *sample) {
     (void)worker;
-    const check_table_t *table = ((const check_shared_t *)shared)->table;
+    (void)shared;
     check_state_t *mine = state;
+    check_view_t *view = mine->view;
     const cap_id_t *list = mine->list;
     uint64_t at = sample->turn * sample->ops, allowed = 0;
     for (uint64_t end = at + sample->ops; at < end; at++)
-        allowed += check_one(table, list[at % OP_CHECK_LIST], CAPABILITY_RIGHT_READ);
+        allowed += check_one(view, list[at % OP_CHECK_LIST], CAPABILITY_RIGHT_READ);
     mine->allowed += allowed;
     mine->asked += sample->ops;
     return sample->ops;
@@ -77,7 +80,7 @@ static void check_leave(worker_t *worker, void *shared, void *state) {
     if (mine->allowed != mine->asked)
         run_fail(worker->run, "%s allowed %llu of %llu checks, all had to be", ARM_NAME,
                  (unsigned long long)mine->allowed, (unsigned long long)mine->asked);
-    check_thread(false);
+    check_close(mine->view);
     free(mine->list);
     free(mine);
 }
@@ -91,7 +94,7 @@ static void check_finish(run_t *run, void *shared) {
 }
 
 static arm_t arm = {
-    .bench = "op_check",
+    .bench = ARM_BENCH,
     .name = ARM_NAME,
     .kind = ARM_KIND,
     .scales = ARM_SCALES,

@@ -1,6 +1,7 @@
 /* op_check: the table under one lock. */
 #include "baseline_capability.h"
 
+#define ARM_BENCH "op_check"
 #define ARM_NAME "baseline"
 #define ARM_KIND ARM_BASELINE
 #define ARM_SCALES true

@@ -1,6 +1,7 @@
 /* op_check: the lock-free table. */
 #include "capability.h"
 
+#define ARM_BENCH "op_check"
 #define ARM_NAME "ours"
 #define ARM_KIND ARM_OURS
 #define ARM_SCALES true

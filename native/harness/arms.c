@@ -53,6 +53,7 @@ typedef struct {
 } slot_t;
 
 typedef struct {
+    uint64_t clock_cost; /* ns that reading the clock twice takes, and that are not the sample's */
     lane_t lanes[LANES_MAX];
     int count, owned; /* the first `owned` lanes have a shared of their own */
     slot_t *slots;
@@ -92,10 +93,21 @@ static bool is_part(const run_t *run, const arm_t *arm) {
     return !arm->planned || arm->planned(run);
 }
 
+static uint64_t clock_cost(void) {
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < 1000; i++) {
+        uint64_t begin = clock_ns();
+        uint64_t cost = clock_ns() - begin;
+        least = cost < least ? cost : least;
+    }
+    return least;
+}
+
 bool arms_setup(run_t *run) {
     int threads = run->options->threads;
     panel_t *panel = &the_panel;
     run->shared = panel;
+    panel->clock_cost = clock_cost();
     panel->slots = aligned_alloc(_Alignof(slot_t), (size_t)threads * sizeof(slot_t));
     if (!panel->slots) {
         run_fail(run, "memory exhausted: %d workers", threads);
@@ -107,7 +119,7 @@ bool arms_setup(run_t *run) {
             continue;
         if (arm->setup && !arm->setup(run, &shared))
             return false;
-        if (!add_lane(run, arm, shared, arm->alone || arm->kind == ARM_CALIBRATION, ""))
+        if (!add_lane(run, arm, shared, arm->alone, ""))
             return false;
     }
     panel->owned = panel->count;
@@ -223,15 +235,18 @@ static void judge(worker_t *worker, lane_t *lane) {
     int threads = lane->alone ? 1 : worker->run->options->threads;
     uint64_t first = UINT64_MAX, last_begin = 0, end = 0, ops = 0;
     bool clean = true;
+    int active = 0;
     for (int i = 0; i < threads; i++) {
         const slot_t *slot = &panel->slots[i];
         first = slot->begin < first ? slot->begin : first;
         last_begin = slot->begin > last_begin ? slot->begin : last_begin;
         end = slot->end > end ? slot->end : end;
         ops += slot->ops;
+        active += slot->ops > 0;
         clean = clean && slot->clean;
     }
     uint64_t elapsed = end - first;
+    elapsed -= elapsed > panel->clock_cost ? panel->clock_cost : elapsed;
     uint64_t length = lane->ops;
     adapt(lane, elapsed);
     if (!run_measuring(worker->run) || lane->ops != length || ops == 0)
@@ -242,7 +257,7 @@ static void judge(worker_t *worker, lane_t *lane) {
         return;
     }
     if (lane->clean < SAMPLES_MAX)
-        lane->samples[lane->clean] = (double)elapsed * threads / (double)ops;
+        lane->samples[lane->clean] = (double)elapsed * active / (double)ops;
     lane->clean++;
 }
 

@@ -8,7 +8,7 @@
  * the counters NAME_clean and NAME_dropped. An arm without a clean sample has no metric.
  *
  * With several threads a sample begins at the same moment on all of them and ends with the last; its time per
- * operation is that of one thread. An arm that asks for `alone` runs on worker 0, the others wait.
+ * operation is that of one of the threads that did some. An arm that asks for `alone` runs on worker 0, the others wait.
  */
 #ifndef ORCH_ARMS_H
 #define ORCH_ARMS_H

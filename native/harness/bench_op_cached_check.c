@@ -1,0 +1,11 @@
+#include "arms.h"
+#include "op_check.h"
+
+static const setting_t settings[] = {
+    [OP_CHECK_IDS] = SETTING_INTEGER("ids", 64, 1, 1 << 18, "capabilities in the table"),
+};
+
+static bench_t bench = ARMS_BENCH("op_cached_check", "check through a cache with revocation epochs: floor, baseline, ours, and ours without a cache",
+                                  "one check of one id for one right", settings,
+                                  sizeof settings / sizeof settings[0], NULL);
+BENCH_REGISTER(bench)
