@@ -29,6 +29,8 @@ static bool chain_setup(run_t *run, void **shared, size_t bytes) {
     *shared = chain;
     if (!chain || !links || !order) {
         run_fail(run, "memory exhausted: %zu bytes to load from", bytes);
+        free(links);
+        free(order);
         return false;
     }
     rng_t rng = rng_seeded(run->options->seed);

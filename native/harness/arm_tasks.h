@@ -1,5 +1,6 @@
-/* Arms of op_spawn, op_enqueue, op_queue and op_steal, for a scheduler with the functions of scheduler.h: SCHEDULER(f) names them;
- * ARM_NAME and ARM_KIND say what it is. Each arm has a scheduler of two CPUs, both driven by worker 0 (op_steal by
+/* Arms of op_spawn, op_enqueue and op_queue, and with ARM_WHOLE of op_deque_pair and op_steal (of which ours are
+ * in arm_deque_ours.c), for a scheduler with the functions of scheduler.h: SCHEDULER(f) names them;
+ * ARM_NAME, ARM_KIND and ARM_SCHEDULER, its type, say what it is. Each arm has a scheduler of two CPUs, both driven by worker 0 (op_steal by
  * two: the second CPU by worker 1). The tasks do nothing. */
 #include <stdlib.h>
 
@@ -8,7 +9,7 @@
 #include "scheduler.h"
 
 typedef struct {
-    SCHEDULER(t) *scheduler;
+    ARM_SCHEDULER *scheduler;
     scheduler_cpu_t *on[2];
     task_t *tasks;
     task_t *batches[OP_TASKS]; /* the same tasks, as the functions take them */
@@ -135,7 +136,21 @@ static uint64_t enqueue_sample(worker_t *worker, void *shared, void *state, cons
     return OP_TASKS;
 }
 
-/* ---- op_steal: what is ready on the first CPU is taken by the second, batch by batch ---- */
+#ifdef ARM_WHOLE
+/* ---- op_deque_pair: one made ready on this CPU, and taken again ---- */
+static uint64_t pair_sample(worker_t *worker, void *shared, void *state, const sample_t *sample) {
+    (void)state;
+    tasks_t *of = shared;
+    task_t *taken = NULL;
+    for (uint64_t i = 0; i < sample->ops; i++) {
+        SCHEDULER(spawn)(of->on[0], &of->tasks[0]);
+        expect(worker, SCHEDULER(dequeue_batch)(of->scheduler, &taken, 1, 0), 1, "came out");
+        SCHEDULER(complete_batch)(of->scheduler, &taken, 1, 0);
+    }
+    return sample->ops;
+}
+
+/* ---- op_steal: what is ready on the first CPU is taken by the second, as many at a time as are given ---- */
 static void steal_prepare(worker_t *worker, void *shared, void *state) {
     (void)state;
     tasks_t *of = shared;
@@ -149,17 +164,16 @@ static uint64_t steal_sample(worker_t *worker, void *shared, void *state, const 
     task_t *taken[OP_BATCH];
     if (worker->run->options->threads > 1 && worker->index != 1)
         return 0;
+    uint32_t most = (uint32_t)run_int(worker->run, OP_STEAL_BATCH), more = 1;
     uint64_t got = 0;
-    while (got < OP_STEAL) {
-        uint32_t more = SCHEDULER(dequeue_batch)(of->scheduler, taken, OP_BATCH, 1);
-        if (more == 0)
-            break;
+    for (; got < OP_STEAL && more > 0; got += more) {
+        more = SCHEDULER(dequeue_batch)(of->scheduler, taken, most, 1);
         SCHEDULER(complete_batch)(of->scheduler, taken, more, 1);
-        got += more;
     }
     expect(worker, got, OP_STEAL, "were stolen");
     return got;
 }
+#endif
 
 #define TASKS_ARM(NAME, BENCH, FIXED, PREPARE)                                                               \
     static arm_t NAME = {.bench = BENCH,                                                                     \
@@ -177,4 +191,7 @@ static uint64_t steal_sample(worker_t *worker, void *shared, void *state, const 
 TASKS_ARM(spawn, "op_spawn", 0, NULL)
 TASKS_ARM(queue, "op_queue", 0, NULL)
 TASKS_ARM(enqueue, "op_enqueue", OP_TASKS, enqueue_prepare)
+#ifdef ARM_WHOLE
+TASKS_ARM(pair, "op_deque_pair", 0, NULL)
 TASKS_ARM(steal, "op_steal", OP_STEAL, steal_prepare)
+#endif

@@ -4,5 +4,5 @@
 #define ARM_NAME "ours"
 #define ARM_KIND ARM_OURS
 #define SCHEDULER(F) scheduler_##F
-typedef scheduler_lockfree_t scheduler_t;
+#define ARM_SCHEDULER scheduler_lockfree_t
 #include "arm_tasks.h"

@@ -238,18 +238,22 @@ static void judge(worker_t *worker, lane_t *lane) {
     int active = 0;
     for (int i = 0; i < threads; i++) {
         const slot_t *slot = &panel->slots[i];
+        clean = clean && slot->clean;
+        if (slot->ops == 0)
+            continue; /* it only waited */
         first = slot->begin < first ? slot->begin : first;
         last_begin = slot->begin > last_begin ? slot->begin : last_begin;
         end = slot->end > end ? slot->end : end;
         ops += slot->ops;
-        active += slot->ops > 0;
-        clean = clean && slot->clean;
+        active++;
     }
+    if (ops == 0)
+        return;
     uint64_t elapsed = end - first;
     elapsed -= elapsed > panel->clock_cost ? panel->clock_cost : elapsed;
     uint64_t length = lane->ops;
     adapt(lane, elapsed);
-    if (!run_measuring(worker->run) || lane->ops != length || ops == 0)
+    if (!run_measuring(worker->run) || lane->ops != length)
         return;
     /* who began late was not beside the others: a tenth of the sample is the most */
     if (!clean || (last_begin - first) * 10 > elapsed) {

@@ -1,6 +1,10 @@
-/* What the arms of op_spawn, op_enqueue, op_queue and op_steal have in common. */
+/* What the arms of op_spawn, op_enqueue, op_queue, op_deque_pair and op_steal have in common. */
 #ifndef ORCH_OP_TASKS_H
 #define ORCH_OP_TASKS_H
+
+enum { OP_DEQUE_MODE }; /* setting of op_deque_pair */
+enum { OP_DEQUE_FENCED, OP_DEQUE_ASYMMETRIC };
+enum { OP_STEAL_BATCH }; /* setting of op_steal */
 
 enum {
     OP_BATCH = 32,   /* tasks in a batch */
