@@ -86,16 +86,26 @@ bool deque_make_room(deque_t *deque, uint64_t count);
 void *deque_pop_asked(deque_t *deque, uint64_t at);
 void *deque_pop_exposed(deque_t *deque);
 
-static inline bool deque_push(deque_t *deque, void *item) {
+// Whether the next push looks for room first.
+static inline bool deque_is_full(const deque_t *deque) {
+    /* relaxed: written by the owner alone */
+    return atomic_load_relaxed_u64(&deque->bottom) == deque->limit;
+}
+
+static inline void deque_push_into_room(deque_t *deque, void *item) {
     /* relaxed: written by the owner alone */
     uint64_t bottom = atomic_load_relaxed_u64(&deque->bottom);
-    if (__builtin_expect(bottom == deque->limit, 0) && !deque_make_room(deque, 1)) {
-        return false;
-    }
     /* relaxed: the store of bottom publishes it */
     atomic_store_relaxed_u64(&deque->ring->slots[bottom & deque->mask], (uint64_t)(uintptr_t)item);
     /* edge ITEM:R — the item and what it leads to; :A is in deque_force */
     atomic_store_release_u64(&deque->bottom, bottom + 1);
+}
+
+static inline bool deque_push(deque_t *deque, void *item) {
+    if (__builtin_expect(deque_is_full(deque), 0) && !deque_make_room(deque, 1)) {
+        return false;
+    }
+    deque_push_into_room(deque, item);
     return true;
 }
 

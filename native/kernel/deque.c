@@ -269,7 +269,7 @@ bool deque_force(deque_t *deque) {
     }
     /* edge FORCE:S — that somebody asks, before bottom is read; :S is in deque_pop */
     atomic_fence_heavy_seq_cst(deque->asymmetric);
-    /* edge ITEM:A — the items below bottom; :R is in deque_push */
+    /* edge ITEM:A — the items below bottom; :R is in deque_push_into_room */
     uint64_t bottom = atomic_load_acquire_u64(&deque->bottom);
     uint64_t count = (bottom - (gate >> SPLIT_SHIFT)) & SPLIT_MASK;
     if (count > SPLIT_MASK / 2) {

@@ -64,7 +64,7 @@ static status_t begin_cpu(scheduler_lockfree_t *scheduler, uint32_t index, const
     scheduler_cpu_t *on = &scheduler->cpus[index];
     on->scheduler = scheduler;
     on->index = index;
-    on->look = knobs[SCHEDULER_LOOK].standard;
+    on->look_left = knobs[SCHEDULER_LOOK].standard;
     on->random = index * 0x9e3779b97f4a7c15u + 1;
     on->victim = NOBODY;
     on->lone_victim = NOBODY;
@@ -144,7 +144,7 @@ status_t scheduler_attach(scheduler_lockfree_t *scheduler, uint32_t cpu, schedul
     /* edge SLEEP:S — one more that may be busy, before somebody is woken to know it; :S is in claim */
     (void)atomic_fetch_add_seq_cst_u64(&scheduler->driven, 1);
     *on = &scheduler->cpus[cpu];
-    (*on)->look = knob_of(scheduler, SCHEDULER_LOOK);
+    (*on)->look_left = knob_of(scheduler, SCHEDULER_LOOK);
     wake_one(scheduler, cpu); // who sleeps must know that somebody is busy
     return STATUS_OK;
 }

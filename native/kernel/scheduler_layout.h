@@ -19,6 +19,7 @@
 #define CONTROL_PARKED ((uint64_t)4)    // blocked: nobody holds it; who clears this holds it
 #define CONTROL_TERMINATE ((uint64_t)8) // to be ended before it starts or goes on
 #define CONTROL_FREE ((uint64_t)16)     // a slot without a task
+#define CONTROL_WANTED (CONTROL_BLOCK | CONTROL_PERMIT | CONTROL_TERMINATE)
 #define CONTROL_ASKED (CONTROL_BLOCK | CONTROL_TERMINATE)
 #define GENERATION_SHIFT 8
 #define SLOT_BITS 22
@@ -26,9 +27,10 @@
 #define SLOT_COMMIT 4096u // slots whose memory is taken together
 #define SLOT_BYTES (((size_t)SCHEDULER_MAX_TASKS + 1) * sizeof(task_t))
 
-// Bits of scheduler_cpu.levels, lowest first: per priority, its list and its deque.
-#define LEVEL_LIST(LEVEL) ((uint32_t)1 << 2 * (LEVEL))
-#define LEVEL_DEQUE(LEVEL) ((uint32_t)2 << 2 * (LEVEL))
+// Bits of scheduler_cpu.levels: per priority, its deque, and its list. The list of a priority comes before its deque.
+#define LEVEL_DEQUE(LEVEL) ((uint32_t)1 << (LEVEL))
+#define LEVEL_LIST(LEVEL) ((uint32_t)LEVEL_LISTS_FROM << (LEVEL))
+#define LEVEL_LISTS_FROM 16u
 
 // A deque with so many tasks is worth a wake; a lone one is its owner's next. SCHEDULER_RELOOK_NS is for the owner that does not come to it.
 #ifndef WAKE_FROM
@@ -49,9 +51,13 @@ struct scheduler_cpu {
     _Alignas(CPU_PAIR) scheduler_lockfree_t *scheduler;
     uint32_t index;
     uint32_t levels;   // where something may be
-    uint64_t room;     // tasks that the present run may still start
-    uint64_t look;     // tasks until the next look at inbox and oldest
+    uint64_t room;         // tasks that the present run may still start
+    uint64_t look_at;      // the room at which inbox and oldest are looked at
+    uint64_t look_left;    // between runs: how many tasks until then
+    uint64_t room_counted; // the room up to which runs are in the counts
+    uint64_t charged;      // of the room since: by scheduler_charge
     uint64_t random;
+    uint64_t charged_ever; // in all
     uint64_t quantum_run;   // the run, by counts.started, that asked for its quantum last
     uint64_t quantum_begin; // when it did so first
     uint64_t kicks;         // scheduler.kicks as park last saw it
@@ -131,6 +137,19 @@ static inline task_t *list_pop(task_list_t *list) {
     return task;
 }
 
+// The next of the own queues, in order of priority. NULL: there is none.
+task_t *own_next_slowly(scheduler_cpu_t *on);
+static inline task_t *own_next(scheduler_cpu_t *on) {
+    uint32_t levels = on->levels;
+    if (__builtin_expect(levels - 1 < LEVEL_LISTS_FROM - 1, 1)) { // deques alone
+        task_t *task = deque_pop(&on->deques[__builtin_ctz(levels)]);
+        if (__builtin_expect(task != NULL, 1)) {
+            return task;
+        }
+    }
+    return own_next_slowly(on);
+}
+
 // --- scheduler_queue.c: handing in and taking over -----------------------------------------------------------------
 // Readies one task, on `cpu` where its mask allows it, and wakes who is to run it.
 void queue_one(scheduler_lockfree_t *scheduler, task_t *task, uint32_t cpu);
@@ -156,8 +175,6 @@ bool steal_others_busy(const scheduler_cpu_t *on);
 bool steal_lone(scheduler_cpu_t *on);
 
 // --- scheduler_run.c --------------------------------------------------------------------------------------------------
-// The next of the own queues.
-task_t *own_next(scheduler_cpu_t *on);
 // By pointer where `id` is TASK_NONE.
 status_t task_block(task_t *task, task_id_t id);
 status_t task_unblock(scheduler_lockfree_t *scheduler, task_t *task, task_id_t id, uint32_t cpu);

@@ -57,34 +57,45 @@ void queue_own(scheduler_cpu_t *on, task_t *task) {
     }
 }
 
-// Gathered tasks in reverse, so that the owner, who pops the newest, comes to the first one first.
-static void push_gathered(scheduler_cpu_t *on, task_t **tasks, uint32_t count) {
+// In an array of GATHER, from `first` on: in reverse, so that the owner, who pops the newest, comes to the first one first. They are READY
+// already.
+static void push_gathered(scheduler_cpu_t *on, void **tasks, uint32_t first) {
+    uint32_t count = GATHER - first;
+    if (count == 0) {
+        return;
+    }
     count_up(&on->counts.accepted, count);
-    for (uint32_t i = count; i > 0; i--) {
-        /* relaxed: the deque publishes it */
-        atomic_store_relaxed_u64(&tasks[i - 1]->link, TASK_STATE_READY);
-        queue_own(on, tasks[i - 1]);
+    uint8_t level = ((task_t *)tasks[first])->priority;
+    bool alike = true;
+    for (uint32_t i = first; i < GATHER; i++) {
+        alike &= ((task_t *)tasks[i])->priority == level;
+    }
+    if (alike && deque_push_batch(&on->deques[level], tasks + first, count)) {
+        on->levels |= LEVEL_DEQUE(level);
+        return;
+    }
+    for (uint32_t i = first; i < GATHER; i++) {
+        queue_own(on, tasks[i]);
     }
 }
 
 bool queue_take_inbox(scheduler_cpu_t *on, scheduler_cpu_t *from) {
     task_t *batch = take_all(&from->inbox);
     bool found = batch != NULL;
-    task_t *gathered[GATHER];
-    uint32_t count = 0;
+    void *gathered[GATHER];
     while (batch != NULL) {
         task_t *older = plain_load_ptr(&batch->batch);
+        uint32_t first = GATHER;
         for (task_t *task = batch; task != NULL;) {
             task_t *next = next_of(task);
-            gathered[count++] = task;
-            if (count == GATHER) {
-                push_gathered(on, gathered, count);
-                count = 0;
+            gathered[--first] = task;
+            if (first == 0) {
+                push_gathered(on, gathered, first);
+                first = GATHER;
             }
             task = next;
         }
-        push_gathered(on, gathered, count);
-        count = 0;
+        push_gathered(on, gathered, first);
         batch = older;
     }
     return found;
@@ -174,12 +185,10 @@ void queue_one(scheduler_lockfree_t *scheduler, task_t *task, uint32_t cpu) {
 // Tasks without a mask, up to the first with one: how many.
 static uint32_t chain_free(task_t **tasks, uint32_t count) {
     uint32_t end = 0;
-    while (end < count && tasks[end]->mask == NULL) {
-        end++;
+    for (; end + 1 < count && tasks[end]->mask == NULL; end++) {
+        link_to(tasks[end], tasks[end + 1]);
     }
-    for (uint32_t i = 0; i + 1 < end; i++) {
-        link_to(tasks[i], tasks[i + 1]);
-    }
+    end += tasks[end]->mask == NULL ? 1 : 0;
     if (end > 0) {
         link_to(tasks[end - 1], NULL);
     }
@@ -223,26 +232,89 @@ status_t scheduler_enqueue_wide(scheduler_lockfree_t *scheduler, task_t **tasks,
     return STATUS_OK;
 }
 
-void scheduler_spawn(scheduler_cpu_t *on, task_t *task) {
-    if (__builtin_expect(task->mask != NULL, 0)) {
-        queue_one(on->scheduler, task, on->index);
-        return;
-    }
-    deque_t *deque = &on->deques[task->priority];
-    count_up(&on->counts.accepted, 1);
-    /* relaxed: the deque publishes it */
-    atomic_store_relaxed_u64(&task->link, TASK_STATE_READY);
-    queue_own(on, task);
+// After something was put into the deque.
+static __attribute__((noinline)) void look_for_sleepers(scheduler_cpu_t *on, const deque_t *deque) {
     /* edge SLEEP:S — that there is work, before the look at who sleeps; :S is in steal_look */
     atomic_fence_light_seq_cst(on->asymmetric);
     /* relaxed: the fence orders it */
-    if (__builtin_expect(sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) != 0, 0) && deque_size(deque) >= WAKE_FROM) {
+    if (sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) != 0 && deque_size(deque) >= WAKE_FROM) {
         wake_for_work(on->scheduler, on->index);
     }
 }
 
+// With a mask, or where the deque has to grow.
+static __attribute__((noinline)) void spawn_slowly(scheduler_cpu_t *on, task_t *task) {
+    if (task->mask != NULL) {
+        queue_one(on->scheduler, task, on->index);
+        return;
+    }
+    count_up(&on->counts.accepted, 1);
+    /* relaxed: the deque publishes it */
+    atomic_store_relaxed_u64(&task->link, TASK_STATE_READY);
+    queue_own(on, task);
+    look_for_sleepers(on, &on->deques[task->priority]);
+}
+
+// The short way calls nothing but at its end.
+void scheduler_spawn(scheduler_cpu_t *on, task_t *task) {
+    uint8_t level = task->priority;
+    deque_t *deque = &on->deques[level];
+    if (__builtin_expect(task->mask != NULL || deque_is_full(deque), 0)) {
+        spawn_slowly(on, task);
+        return;
+    }
+    count_up(&on->counts.accepted, 1);
+    /* relaxed: the deque publishes it */
+    atomic_store_relaxed_u64(&task->link, TASK_STATE_READY);
+    deque_push_into_room(deque, task);
+    on->levels |= LEVEL_DEQUE(level);
+    if (__builtin_expect(!on->asymmetric, 0)) {
+        look_for_sleepers(on, deque);
+        return;
+    }
+    /* edge SLEEP:S — that there is work, before the look at who sleeps; :S is in steal_look */
+    atomic_fence_light_seq_cst(true);
+    /* relaxed: the fence orders it */
+    if (__builtin_expect(sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) != 0, 0)) {
+        look_for_sleepers(on, deque);
+    }
+}
+
+// What is next of `count` tasks goes to one deque in one go.
+static uint32_t spawn_alike(scheduler_cpu_t *on, task_t **tasks, uint32_t count) {
+    void *alike[GATHER];
+    uint32_t end = 0;
+    uint8_t level = tasks[0]->priority;
+    for (; end < count && end < GATHER && tasks[end]->mask == NULL && tasks[end]->priority == level; end++) {
+        /* relaxed: the deque publishes it */
+        atomic_store_relaxed_u64(&tasks[end]->link, TASK_STATE_READY);
+        alike[end] = tasks[end];
+    }
+    count_up(&on->counts.accepted, end);
+    if (end > 0 && deque_push_batch(&on->deques[level], alike, end)) {
+        on->levels |= LEVEL_DEQUE(level);
+        return end;
+    }
+    for (uint32_t i = 0; i < end; i++) {
+        queue_append(on, tasks[i], level);
+    }
+    return end;
+}
+
 void scheduler_spawn_batch(scheduler_cpu_t *on, task_t **tasks, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        scheduler_spawn(on, tasks[i]);
+    uint32_t done = 0;
+    while (done < count) {
+        uint32_t alike = spawn_alike(on, tasks + done, count - done);
+        if (alike == 0) {
+            queue_one(on->scheduler, tasks[done], on->index);
+            alike = 1;
+        }
+        done += alike;
+    }
+    /* edge SLEEP:S — that there is work, before the look at who sleeps; :S is in steal_look */
+    atomic_fence_light_seq_cst(on->asymmetric);
+    /* relaxed: the fence orders it */
+    if (count >= WAKE_FROM && sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) != 0) {
+        wake_for_work(on->scheduler, on->index);
     }
 }

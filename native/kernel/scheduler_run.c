@@ -13,28 +13,30 @@ task_state_t task_state(const task_t *task) {
     return (task_state_t)(atomic_load_acquire_u64(&task->link) & STATE_MASK);
 }
 
-task_t *own_next(scheduler_cpu_t *on) {
-    while (on->levels != 0) {
-        unsigned bit = (unsigned)__builtin_ctz(on->levels);
-        unsigned level = bit / 2;
-        task_t *task = bit % 2 != 0 ? deque_pop(&on->deques[level]) : list_pop(&on->lists[level]);
-        if (__builtin_expect(task != NULL, 1)) {
+task_t *own_next_slowly(scheduler_cpu_t *on) {
+    for (uint32_t level = 0; level < TASK_PRIORITIES && on->levels != 0; level++) {
+        task_t *task = list_pop(&on->lists[level]);
+        if (task != NULL) {
             return task;
         }
-        on->levels &= on->levels - 1;
+        on->levels &= ~LEVEL_LIST(level);
+        task = (on->levels & LEVEL_DEQUE(level)) != 0 ? deque_pop(&on->deques[level]) : NULL;
+        if (task != NULL) {
+            return task;
+        }
+        on->levels &= ~LEVEL_DEQUE(level);
     }
     return NULL;
 }
 
 // The oldest of the lowest priority that there is.
 static task_t *own_oldest(scheduler_cpu_t *on) {
-    for (uint32_t levels = on->levels; levels != 0;) {
-        unsigned bit = 31u - (unsigned)__builtin_clz(levels);
-        task_t *task = bit % 2 != 0 ? deque_pop_oldest(&on->deques[bit / 2]) : list_pop(&on->lists[bit / 2]);
+    for (uint32_t level = TASK_PRIORITIES; level-- > 0 && on->levels != 0;) {
+        task_t *task = (on->levels & LEVEL_DEQUE(level)) != 0 ? deque_pop_oldest(&on->deques[level]) : NULL;
+        task = task != NULL ? task : list_pop(&on->lists[level]);
         if (task != NULL) {
             return task;
         }
-        levels &= ~((uint32_t)1 << bit);
     }
     return NULL;
 }
@@ -44,12 +46,25 @@ static bool take_handed_in(scheduler_cpu_t *on) {
     return queue_take_bound(on, on) || inbox;
 }
 
-// Out of line, so that what is between two tasks stays short.
+// Counts what scheduler_run has run since the last time: started and finished, so that the two do not cost a task two writes each.
+static void count_runs(scheduler_cpu_t *on) {
+    uint64_t runs = on->room_counted - on->room - on->charged;
+    on->room_counted = on->room;
+    on->charged = 0;
+    if (runs != 0) {
+        count_up(&on->counts.started, runs);
+        count_up(&on->counts.finished, runs);
+    }
+}
+
+// Out of line, so that what is between two tasks stays short: the look at what was handed in, and at what is old, or nothing was there.
 static __attribute__((noinline)) task_t *take_slowly(scheduler_cpu_t *on) {
-    bool due = on->look == 0;
+    count_runs(on);
+    bool due = on->room <= on->look_at;
     task_t *task = NULL;
     if (due) {
-        on->look = knob_of(on->scheduler, SCHEDULER_LOOK);
+        uint64_t look = knob_of(on->scheduler, SCHEDULER_LOOK);
+        on->look_at = on->room > look ? on->room - look : 0;
         (void)take_handed_in(on);
         task = own_oldest(on);
     }
@@ -64,8 +79,24 @@ static __attribute__((noinline)) task_t *take_slowly(scheduler_cpu_t *on) {
     return task;
 }
 
+// The look comes after so many tasks of whatever runs and dequeues.
+static void begin_taking(scheduler_cpu_t *on, uint64_t budget) {
+    uint64_t left = on->look_left < budget ? on->look_left : budget;
+    on->room = budget;
+    on->room_counted = budget;
+    on->look_at = budget - left;
+    on->look_left -= left;
+    on->charged = 0;
+}
+
+static void end_taking(scheduler_cpu_t *on) {
+    count_runs(on);
+    on->look_left += on->room > on->look_at ? on->room - on->look_at : 0;
+    on->room = 0;
+}
+
 static inline task_t *take(scheduler_cpu_t *on) {
-    if (__builtin_expect(--on->look != 0, 1)) {
+    if (__builtin_expect(on->room > on->look_at, 1)) {
         task_t *task = own_next(on);
         if (__builtin_expect(task != NULL, 1)) {
             return task;
@@ -106,22 +137,20 @@ static bool stop_task(scheduler_cpu_t *on, task_t *task, bool willing) {
     }
 }
 
-static void count_end(scheduler_cpu_t *on, bool blocked) {
-    count_up(&on->counts.finished, 1);
-    if (blocked) {
-        count_up(&on->counts.blocked, 1);
-    }
-}
-
 // COMPLETED; what was asked of the run that is over goes with it.
 static void complete(task_t *task) {
     /* relaxed: a look */
     uint64_t control = atomic_load_relaxed_u64(&task->control);
-    uint64_t asked = CONTROL_ASKED | CONTROL_PERMIT;
+    uint64_t asked = CONTROL_WANTED;
     /* edge PARKED:RA — nothing; :RA is in task_unblock */
     while ((control & asked) != 0 && !atomic_cas_acq_rel_u64(&task->control, &control, control & ~asked)) {
     }
     set_state(task, TASK_STATE_COMPLETED);
+}
+
+static bool is_wanted(const task_t *task) {
+    /* relaxed: what comes later came after the end */
+    return (atomic_load_relaxed_u64(&task->control) & CONTROL_WANTED) != 0;
 }
 
 static bool is_asked(const task_t *task) {
@@ -129,28 +158,35 @@ static bool is_asked(const task_t *task) {
     return (atomic_load_relaxed_u64(&task->control) & CONTROL_ASKED) != 0;
 }
 
-void scheduler_give_back(scheduler_cpu_t *on, task_t *task, task_verdict_t verdict) {
-    bool blocked = false;
+// Whether the task is blocked now.
+static bool end_slowly(scheduler_cpu_t *on, task_t *task, task_verdict_t verdict) {
     switch (verdict) {
     case TASK_DONE: complete(task); break;
     case TASK_AGAIN:
         if (is_asked(task)) {
-            blocked = stop_task(on, task, false);
-        } else {
-            again(on, task);
+            return stop_task(on, task, false);
         }
+        again(on, task);
         break;
-    case TASK_BLOCK: blocked = stop_task(on, task, true); break;
+    case TASK_BLOCK: return stop_task(on, task, true);
     case TASK_GONE: break;
     }
-    count_end(on, blocked);
+    return false;
+}
+
+void scheduler_give_back(scheduler_cpu_t *on, task_t *task, task_verdict_t verdict) {
+    bool blocked = end_slowly(on, task, verdict);
+    count_up(&on->counts.finished, 1);
+    count_up(&on->counts.blocked, blocked ? 1 : 0);
 }
 
 // From the queue to its run; false: it is not to run now.
 static inline bool begin(scheduler_cpu_t *on, task_t *task) {
-    count_up(&on->counts.started, 1);
     if (__builtin_expect(is_asked(task), 0)) {
-        count_end(on, stop_task(on, task, false));
+        count_up(&on->counts.started, 1);
+        bool blocked = stop_task(on, task, false);
+        count_up(&on->counts.finished, 1);
+        count_up(&on->counts.blocked, blocked ? 1 : 0);
         return false;
     }
     /* relaxed: who sees it learns nothing else from it */
@@ -158,8 +194,18 @@ static inline bool begin(scheduler_cpu_t *on, task_t *task) {
     return true;
 }
 
+static inline void run_one(scheduler_cpu_t *on, task_t *task) {
+    task_verdict_t verdict = task->run(task, on);
+    if (__builtin_expect(verdict == TASK_DONE && !is_wanted(task), 1)) {
+        set_state(task, TASK_STATE_COMPLETED);
+    } else if (verdict != TASK_GONE && end_slowly(on, task, verdict)) {
+        count_runs(on); // so that none is blocked that is not finished
+        count_up(&on->counts.blocked, 1);
+    }
+}
+
 uint64_t scheduler_run(scheduler_cpu_t *on, uint64_t budget) {
-    on->room = budget;
+    begin_taking(on, budget);
     while (on->room > 0) {
         task_t *task = take(on);
         if (task == NULL) {
@@ -167,11 +213,11 @@ uint64_t scheduler_run(scheduler_cpu_t *on, uint64_t budget) {
         }
         if (begin(on, task)) {
             on->room--;
-            scheduler_give_back(on, task, task->run(task, on));
+            run_one(on, task);
         }
     }
     budget -= on->room;
-    on->room = 0;
+    end_taking(on);
     return budget;
 }
 
@@ -179,7 +225,10 @@ void scheduler_charge(scheduler_cpu_t *on, uint64_t count) {
     count_up(&on->counts.accepted, count);
     count_up(&on->counts.started, count);
     count_up(&on->counts.finished, count);
-    on->room -= count < on->room ? count : on->room;
+    on->charged_ever += count;
+    count = count < on->room ? count : on->room;
+    on->room -= count;
+    on->charged += count;
 }
 
 uint64_t scheduler_room(const scheduler_cpu_t *on) { return on->room; }
@@ -189,7 +238,7 @@ bool scheduler_quantum_over(scheduler_cpu_t *on) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t at = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     /* relaxed: written by this thread alone */
-    uint64_t run = atomic_load_relaxed_u64(&on->counts.started);
+    uint64_t run = atomic_load_relaxed_u64(&on->counts.started) - on->charged_ever + on->room_counted - on->room - on->charged;
     if (on->quantum_run != run) {
         on->quantum_run = run;
         on->quantum_begin = at;
@@ -227,6 +276,7 @@ uint32_t scheduler_dequeue_wide(scheduler_lockfree_t *scheduler, task_t **tasks,
     }
     scheduler_cpu_t *on = &scheduler->cpus[cpu];
     uint32_t count = 0;
+    begin_taking(on, max);
     while (count < max) {
         task_t *task = take(on);
         if (task == NULL) {
@@ -234,8 +284,12 @@ uint32_t scheduler_dequeue_wide(scheduler_lockfree_t *scheduler, task_t **tasks,
         }
         if (begin(on, task)) {
             tasks[count++] = task;
+            on->room--;
+            on->charged++; // counted below: they are started, and not finished
         }
     }
+    end_taking(on);
+    count_up(&on->counts.started, count);
     return count;
 }
 
@@ -244,9 +298,17 @@ uint32_t scheduler_dequeue_batch(scheduler_lockfree_t *scheduler, task_t **tasks
 }
 
 void scheduler_complete_wide(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t count, uint32_t cpu) {
-    for (uint32_t i = 0; cpu < scheduler->cpu_count && i < count; i++) {
-        scheduler_give_back(&scheduler->cpus[cpu], tasks[i], TASK_DONE);
+    if (cpu >= scheduler->cpu_count) {
+        return;
     }
+    for (uint32_t i = 0; i < count; i++) {
+        if (__builtin_expect(is_wanted(tasks[i]), 0)) {
+            complete(tasks[i]);
+        } else {
+            set_state(tasks[i], TASK_STATE_COMPLETED);
+        }
+    }
+    count_up(&scheduler->cpus[cpu].counts.finished, count);
 }
 
 void scheduler_complete_batch(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t count, uint8_t cpu) {
