@@ -197,11 +197,12 @@ static void expose(deque_t *deque, bool all) {
 void deque_expose(deque_t *deque) { expose(deque, true); }
 
 void *deque_pop_oldest(deque_t *deque) {
-    // Somebody may have taken by force since the last pop. gate_seen stays, so that the next pop looks too.
-    /* edge GATE:A — what who took by force has read of the deque; :RA is in deque_force */
-    deque->split = split_above(atomic_load_acquire_u64(&deque->gate), deque->split);
     /* edge TAKEN:A — that others have read what they took; :RA is in deque_steal */
     uint64_t top = atomic_load_acquire_u64(&deque->top);
+    // Somebody may have taken by force since the last pop. After top, so that split is not behind it; gate_seen stays, so that the next pop looks
+    // at the gate, too.
+    /* edge GATE:A — what who took by force has read of the deque; :RA is in deque_force */
+    deque->split = split_above(atomic_load_acquire_u64(&deque->gate), deque->split);
     if (top == deque->split) {
         expose(deque, false);
     }

@@ -87,7 +87,7 @@ struct scheduler_lockfree {
     uint64_t first_generation;
     uint16_t *victims; // per CPU the others, nearest first
     // Written now and then, read all the time.
-    _Alignas(CPU_PAIR) atomic_u64_t idle; // woken and still searching << 32 | asleep; written by who parks and who wakes
+    _Alignas(CPU_PAIR) atomic_u64_t idle; // woken and still searching << 32, plus asleep; written by who parks and who wakes
     _Alignas(CPU_PAIR) atomic_u64_t knobs[SCHEDULER_KNOBS]; // written by scheduler_set
     atomic_u32_t stopped;
     atomic_u64_t driven; // CPUs that somebody has attached to
@@ -105,8 +105,9 @@ static inline bool task_is_of(uint64_t control, task_id_t id) {
     return id == TASK_NONE || (control >> GENERATION_SHIFT == id >> SLOT_BITS && (control & CONTROL_FREE) == 0);
 }
 
-static inline uint32_t sleeping(uint64_t idle) { return (uint32_t)idle; }
-static inline uint32_t waking(uint64_t idle) { return (uint32_t)(idle >> 32); }
+// The lower half is signed: it is below 0 for a moment where a sleeper gets up by itself whom a waker has counted already.
+static inline int32_t sleeping(uint64_t idle) { return (int32_t)(uint32_t)idle; }
+static inline uint32_t waking(uint64_t idle) { return (uint32_t)((idle - (uint64_t)(int64_t)sleeping(idle)) >> 32); }
 
 static inline task_t *task_next(uint64_t link) { return (task_t *)(uintptr_t)(link & ~STATE_MASK); }
 

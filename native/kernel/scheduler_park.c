@@ -7,8 +7,9 @@
 // So either the look finds the work, or who made it sees the sleeper, or sees somebody searching, who has not counted himself
 // as asleep then, and looks after he has. A CPU that was woken and finds something wakes the next in its turn, unasked.
 //
-// Who sleeps is a bit in `sleepers`; who clears the bit has woken it, or is the sleeper itself. There are never fewer bits than
-// CPUs counted asleep whom no waker has taken: a waker takes one off the count first, and then finds a bit, unless that sleeper has got up by itself.
+// Who sleeps is a bit in `sleepers`. It is set before its CPU is counted asleep, and cleared after it was counted off, by a waker or
+// by the CPU that gets up by itself; who clears it is the one. So a waker that has counted one off finds a bit, unless its
+// owner got up by itself, who then has been counted off twice, and the waker puts that right.
 #include "scheduler_layout.h"
 
 #include <time.h>
@@ -51,7 +52,7 @@ static void rouse(scheduler_lockfree_t *scheduler, uint32_t cpu) {
 static bool claim(scheduler_lockfree_t *scheduler, bool always) {
     /* edge SLEEP:S — who sleeps, after work was published; :S is in steal_look */
     uint64_t idle = atomic_load_seq_cst_u64(&scheduler->idle);
-    while (sleeping(idle) != 0 && (always || waking(idle) == 0)) {
+    while (sleeping(idle) > 0 && (always || waking(idle) == 0)) {
         /* edge SLEEP:S — as above; :S is in steal_look */
         if (atomic_cas_seq_cst_u64(&scheduler->idle, &idle, idle - ONE_ASLEEP + ONE_WAKING)) {
             return true;
@@ -68,10 +69,8 @@ static void add_idle(scheduler_lockfree_t *scheduler, uint64_t add) {
     }
 }
 
-static bool wake_any(scheduler_lockfree_t *scheduler, uint32_t near, bool always) {
-    if (!claim(scheduler, always)) {
-        return false;
-    }
+// The sleeper nearest to `near` gets the wake that was claimed: false if all have got up by themselves.
+static bool rouse_nearest(scheduler_lockfree_t *scheduler, uint32_t near) {
     if (is_asleep(scheduler, near) && take_bit(scheduler, near)) {
         rouse(scheduler, near);
         return true;
@@ -83,7 +82,18 @@ static bool wake_any(scheduler_lockfree_t *scheduler, uint32_t near, bool always
             return true;
         }
     }
-    add_idle(scheduler, (uint64_t)0 - ONE_WAKING); // it has got up by itself
+    return false;
+}
+
+// A claim that finds nobody is given back: somebody has got up by itself. Whoever relied on it meanwhile has woken nobody, so this looks again.
+static bool wake_any(scheduler_lockfree_t *scheduler, uint32_t near, bool always) {
+    while (claim(scheduler, always)) {
+        if (rouse_nearest(scheduler, near)) {
+            return true;
+        }
+        add_idle(scheduler, ONE_ASLEEP - ONE_WAKING);
+        always = true;
+    }
     return false;
 }
 
@@ -91,19 +101,9 @@ void wake_for_work(scheduler_lockfree_t *scheduler, uint32_t near) { (void)wake_
 
 void wake_one(scheduler_lockfree_t *scheduler, uint32_t near) { (void)wake_any(scheduler, near, true); }
 
+// None counted asleep, and yet it is: then it has not looked around yet, or every one of them is about to be woken by somebody.
 bool wake_cpu(scheduler_lockfree_t *scheduler, uint32_t cpu) {
-    if (!is_asleep(scheduler, cpu) || !take_bit(scheduler, cpu)) {
-        return false;
-    }
-    /* relaxed: the compare-and-swap decides */
-    uint64_t idle = atomic_load_relaxed_u64(&scheduler->idle);
-    uint64_t next = 0;
-    do { // none counted any more: another waker has taken this one off the count, and will find no bit
-        next = idle + ONE_WAKING - (sleeping(idle) != 0 ? ONE_ASLEEP : 0);
-        /* edge SLEEP:S — that somebody searches; :S is in scheduler_spawn */
-    } while (!atomic_cas_seq_cst_u64(&scheduler->idle, &idle, next));
-    rouse(scheduler, cpu);
-    return true;
+    return is_asleep(scheduler, cpu) && wake_any(scheduler, cpu, true);
 }
 
 void stop_waking(scheduler_cpu_t *on) {
@@ -120,16 +120,12 @@ void wake_found(scheduler_cpu_t *on) {
     }
 }
 
-// Gets up by itself.
+// Gets up by itself: off the count first, as a waker does.
 static void get_up(scheduler_cpu_t *on) {
-    if (!take_bit(on->scheduler, on->index)) {
-        on->waking = true; // somebody was about to wake it
-        return;
-    }
-    /* relaxed: the compare-and-swap decides */
-    uint64_t idle = atomic_load_relaxed_u64(&on->scheduler->idle);
-    /* edge SLEEP:S — one less asleep; :S is in scheduler_spawn */
-    while (sleeping(idle) != 0 && !atomic_cas_seq_cst_u64(&on->scheduler->idle, &idle, idle - ONE_ASLEEP)) {
+    add_idle(on->scheduler, (uint64_t)0 - ONE_ASLEEP);
+    if (!take_bit(on->scheduler, on->index)) { // somebody has woken it, and counted it off
+        add_idle(on->scheduler, ONE_ASLEEP);
+        on->waking = true;
     }
 }
 

@@ -237,7 +237,7 @@ static __attribute__((noinline)) void look_for_sleepers(scheduler_cpu_t *on, con
     /* edge SLEEP:S — that there is work, before the look at who sleeps; :S is in steal_look */
     atomic_fence_light_seq_cst(on->asymmetric);
     /* relaxed: the fence orders it */
-    if (sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) != 0 && deque_size(deque) >= WAKE_FROM) {
+    if (sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) > 0 && deque_size(deque) >= WAKE_FROM) {
         wake_for_work(on->scheduler, on->index);
     }
 }
@@ -275,7 +275,7 @@ void scheduler_spawn(scheduler_cpu_t *on, task_t *task) {
     /* edge SLEEP:S — that there is work, before the look at who sleeps; :S is in steal_look */
     atomic_fence_light_seq_cst(true);
     /* relaxed: the fence orders it */
-    if (__builtin_expect(sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) != 0, 0)) {
+    if (__builtin_expect(sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) > 0, 0)) {
         look_for_sleepers(on, deque);
     }
 }
@@ -314,7 +314,7 @@ void scheduler_spawn_batch(scheduler_cpu_t *on, task_t **tasks, uint32_t count) 
     /* edge SLEEP:S — that there is work, before the look at who sleeps; :S is in steal_look */
     atomic_fence_light_seq_cst(on->asymmetric);
     /* relaxed: the fence orders it */
-    if (count >= WAKE_FROM && sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) != 0) {
+    if (count >= WAKE_FROM && sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) > 0) {
         wake_for_work(on->scheduler, on->index);
     }
 }

@@ -5,7 +5,9 @@
 // looks, or from one look of a parked CPU to the next.
 #include "scheduler_layout.h"
 
+#ifndef LONE_ROUNDS
 #define LONE_ROUNDS 64u
+#endif
 #define NOBODY UINT32_MAX
 
 static const uint16_t *victims_of(const scheduler_cpu_t *on) {
@@ -159,7 +161,7 @@ bool steal_others_busy(const scheduler_cpu_t *on) {
     /* relaxed: a look; who attaches wakes somebody */
     uint64_t driven = atomic_load_relaxed_u64(&on->scheduler->driven);
     /* relaxed: as above */
-    return driven > sleeping(atomic_load_relaxed_u64(&on->scheduler->idle));
+    return (int64_t)driven > sleeping(atomic_load_relaxed_u64(&on->scheduler->idle));
 }
 
 bool steal_lone(scheduler_cpu_t *on) {
