@@ -65,6 +65,20 @@ static inline void atomic_fence_release(void) { explore_fence(ORDER_RELEASE); }
 static inline void atomic_fence_acq_rel(void) { explore_fence(ORDER_ACQ_REL); }
 static inline void atomic_fence_seq_cst(void) { explore_fence(ORDER_SEQ_CST); }
 
+static inline bool atomics_have_asymmetric(void) { return true; }
+static inline void atomics_fence_everywhere(void) { explore_fence_all(); }
+static inline void atomic_fence_light_seq_cst(bool asymmetric) {
+    if (!asymmetric) {
+        explore_fence(ORDER_SEQ_CST);
+    }
+}
+static inline void atomic_fence_heavy_seq_cst(bool asymmetric) {
+    explore_fence(ORDER_SEQ_CST);
+    if (asymmetric) {
+        explore_fence_all();
+    }
+}
+
 #define PLAIN(name, type)                                                                                              \
     static inline type plain_load_##name(const plain_##name##_t *at) {                                                 \
         explore_plain(&at->value, sizeof at->value, false);                                                            \
@@ -85,6 +99,10 @@ void *shared_reserve(size_t bytes);
 bool shared_commit(void *at, size_t bytes, bool huge);
 void shared_release(void *memory, size_t bytes);
 
+static inline void park_wait(atomic_u32_t *at, uint32_t expected, uint64_t timeout_ns) {
+    explore_wait(&at->value, sizeof at->value, expected, timeout_ns != UINT64_MAX);
+}
+static inline void park_wake(atomic_u32_t *at) { explore_wake(&at->value, EXPLORE_THREADS); }
 static inline void spin_hint(unsigned round) {
     (void)round;
     explore_yield();

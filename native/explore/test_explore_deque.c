@@ -1,0 +1,124 @@
+// The deque under the explorer: an owner and thieves, in both modes of the fence. Every item is taken once, and whoever takes it sees
+// what was written before it was pushed. Places are few, so that it grows; indices begin where the gate's 40 bits wrap, or at 0.
+#include "deque.h"
+
+#include "../kernel/deque.c"
+
+#include "explore.h"
+
+enum { ITEMS = 24 };
+
+typedef struct item {
+    plain_u32_t value;
+} item_t;
+
+static deque_t *deque;
+static item_t *items[ITEMS];
+static unsigned taken[ITEMS], pushed;
+static unsigned owner_steps;
+
+static void begin(bool asymmetric) {
+    static const uint64_t firsts[] = {0, ((uint64_t)1 << 40) - 3, ((uint64_t)5 << 40) + 7};
+    deque = shared_alloc_aligned(sizeof *deque);
+    EXPLORE_EXPECT(deque_begin(deque, 2, firsts[explore_draw(3)], asymmetric) == STATUS_OK, "S6");
+    for (unsigned i = 0; i < ITEMS; i++) {
+        items[i] = shared_alloc(sizeof **items);
+        taken[i] = 0;
+    }
+    pushed = 0;
+    owner_steps = 2 + (unsigned)explore_draw(9);
+}
+static void set_up_fenced(void) { begin(false); }
+static void set_up_asymmetric(void) { begin(true); }
+
+static void take(void *got) {
+    item_t *item = got;
+    uint32_t i = plain_load_u32(&item->value);
+    EXPLORE_EXPECT(i < ITEMS && items[i] == item, "S1");
+    EXPLORE_EXPECT(taken[i]++ == 0, "S1");
+}
+
+static void *next_item(void) {
+    item_t *item = items[pushed];
+    plain_store_u32(&item->value, pushed++);
+    return item;
+}
+
+static void push_some(void) {
+    void *batch[3];
+    uint64_t count = 1 + explore_draw(3);
+    if (pushed + count > ITEMS) {
+        return;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        batch[i] = next_item();
+    }
+    bool done = count == 1 ? deque_push(deque, batch[0]) : deque_push_batch(deque, batch, count);
+    EXPLORE_EXPECT(done, "S1");
+}
+
+static void own(void) {
+    push_some();
+    for (unsigned i = 0; i < owner_steps; i++) {
+        uint64_t what = explore_draw(10);
+        void *got = NULL;
+        if (what < 4) {
+            push_some();
+        } else if (what < 8) {
+            got = deque_pop(deque);
+        } else if (what < 9) {
+            got = deque_pop_oldest(deque);
+        } else {
+            deque_expose(deque);
+        }
+        if (got != NULL) {
+            take(got);
+        }
+    }
+}
+
+static void steal(void) {
+    for (uint64_t tries = 1 + explore_draw(5); tries > 0; tries--) {
+        void *got[3];
+        uint64_t queued = 0;
+        deque_look_t look = deque_look(deque, &queued);
+        if (look == DEQUE_PRIVATE && deque_ask(deque) && explore_draw(2) == 0) {
+            (void)deque_force(deque);
+        }
+        uint32_t count = deque_steal(deque, got, 1 + (uint32_t)explore_draw(3));
+        for (uint32_t i = 0; i < count; i++) {
+            take(got[i]);
+        }
+    }
+}
+
+static void run(unsigned thread) {
+    if (thread == 0) {
+        own();
+    } else {
+        steal();
+    }
+}
+
+static void finish(void) {
+    for (void *got = deque_pop(deque); got != NULL; got = deque_pop(deque)) {
+        take(got);
+    }
+    EXPLORE_EXPECT(deque_size(deque) == 0, "S1");
+    for (unsigned i = 0; i < ITEMS; i++) {
+        EXPLORE_EXPECT(taken[i] == (i < pushed), "S1");
+        shared_free(items[i]);
+    }
+    deque_end(deque);
+    shared_free(deque);
+}
+
+int main(int count, char **arguments) {
+    static const explore_scenario_t scenarios[] = {
+        {"deque_fenced", 2, set_up_fenced, run, finish},
+        {"deque_fenced_three", 3, set_up_fenced, run, finish},
+        {"deque_asymmetric", 2, set_up_asymmetric, run, finish},
+        {"deque_asymmetric_three", 3, set_up_asymmetric, run, finish},
+    };
+    return explore_main(count, arguments, scenarios, sizeof scenarios / sizeof *scenarios);
+}
