@@ -79,3 +79,27 @@ void run_histogram(run_t *run, const char *metric, const char *unit, struct hist
     else
         window->histograms[window->histograms_count++] = (distribution_t){metric, unit, histogram};
 }
+
+void run_decision(run_t *run, const decision_line_t *decision) {
+    struct window *window = run->window;
+    if (window->decisions_count < DECISIONS_SHOWN)
+        window->decisions[window->decisions_count++] = *decision;
+}
+
+void evidence_print_decisions(const struct window *window) {
+    for (int i = 0; i < window->decisions_count; i++) {
+        const decision_line_t *d = &window->decisions[i];
+        record_open("decision");
+        record_number("own_t", d->own_t);
+        record_text("knob", d->knob);
+        record_text("action", d->action);
+        record_text("reason", d->reason);
+        record_number("from", d->from);
+        record_number("to", d->to);
+        record_number("cost_from", d->cost_from);
+        record_number("cost_to", d->cost_to);
+        record_unsigned("samples", d->samples);
+        record_int("thread", d->thread);
+        record_close();
+    }
+}

@@ -25,6 +25,7 @@
 #define SETTINGS_MAX 24
 #define VIOLATIONS_SHOWN 16
 #define EVIDENCE_BYTES 240
+#define DECISIONS_SHOWN 64
 #define METRICS_MAX 96
 
 /* Exit statuses (docs/reference/harness-protocol.md). */
@@ -139,6 +140,17 @@ struct histogram;
 void run_histogram(run_t *run, const char *metric, const char *unit, struct histogram *histogram);
 /* Whether this moment is in the measured window. */
 bool run_measuring(const run_t *run);
+
+/* From finish: a `decision` record: what a loop has decided, and on what evidence. Texts are literals. */
+typedef struct {
+    double own_t; /* seconds, by the loop's own clock */
+    const char *knob, *action, *reason;
+    double from, to;           /* values of the knob */
+    double cost_from, cost_to; /* ns per operation, as measured; 0: not measured */
+    uint64_t samples;
+    int thread;
+} decision_line_t;
+void run_decision(run_t *run, const decision_line_t *decision);
 
 /* Seconds since the process started, and the same clock in nanoseconds. */
 uint64_t clock_ns(void);

@@ -294,6 +294,7 @@ static int print_result(struct window *window, const timing_t *timing, bool comp
     if (complete) {
         print_figures("counter", window->counters, window->counters_count);
         print_histograms(window);
+        evidence_print_decisions(window);
     }
     uint64_t violations = atomic_load_explicit(&window->violations, memory_order_relaxed);
     bool failed = atomic_load_explicit(&window->failed, memory_order_acquire);

@@ -61,10 +61,14 @@ struct window {
     figure_t metrics[METRICS_MAX], counters[METRICS_MAX];
     distribution_t histograms[METRICS_MAX];
     int metrics_count, counters_count, histograms_count; /* written by worker 0 in finish */
+    decision_line_t decisions[DECISIONS_SHOWN]; /* likewise */
+    int decisions_count;
 };
 
 /* evidence.c: prints the violations that are ready and not yet printed. Main thread only. */
 void evidence_print(struct window *window);
+/* Prints the decisions. Main thread, after finish. */
+void evidence_print_decisions(const struct window *window);
 /* Wakes the main thread out of its wait. */
 void window_wake_main(struct window *window);
 

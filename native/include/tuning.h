@@ -74,7 +74,8 @@ typedef struct tuning_ladder {
     const char *unit;
     tuning_class_t class;
     tuning_survey_t survey;
-    uint32_t settle;   // chunks after each change of rung that are not counted
+    uint32_t settle;   // chunks after each change of rung that are not counted,
+    uint32_t fill;     // and one more for so much of the value; 0: no more
     uint32_t dwell;    // chunks counted before the next rung has its turn
     uint32_t samples;  // counted chunks per rung that make a survey; at most TUNING_SAMPLES
     uint32_t count;    // rungs

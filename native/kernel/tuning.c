@@ -10,6 +10,7 @@
 #define RISEN 1.1          // a climb ends after two rungs in a row that cost this much more than the best
 #define CHARGE_PERIODS 16u // the loop's own cost is judged over so many
 #define PERIOD_MOST 1000000000u
+#define CLIMB_NS 4000000u   // a turn of a climb is over after so much counted time, too, and two samples
 #define SAMPLES_LEAST 3u   // a period of long chunks lasts until it has so many: one alone may have been interrupted
 
 typedef struct meter {
@@ -23,7 +24,10 @@ typedef struct meter {
     double signatures;
     // A survey or duel.
     uint32_t mask;     // rungs that take part
-    uint32_t position; // chunks so far
+    uint32_t turn;     // turns over
+    uint32_t position; // chunks in this one
+    uint32_t chunks_in_all;
+    uint64_t counted_ns; // of this turn
     uint32_t counted[TUNING_RUNGS];
     double surveyed[TUNING_RUNGS][TUNING_SAMPLES];
 } meter_t;
@@ -149,7 +153,7 @@ static tuning_evidence_t evidence_of_period(meter_t *meter) {
 }
 
 static tuning_evidence_t evidence_of_survey(meter_t *meter) {
-    tuning_evidence_t evidence = {.samples = meter->position};
+    tuning_evidence_t evidence = {.samples = meter->chunks_in_all};
     for (uint32_t r = 0; r < TUNING_RUNGS; r++) {
         evidence.counted[r] = meter->counted[r];
         evidence.costs[r] = median(meter->surveyed[r], meter->counted[r]);
@@ -172,25 +176,23 @@ static bool climbs(const tuning_ladder_t *ladder, const tuning_search_t *search)
     return ladder->survey == TUNING_CLIMB && search->stage == TUNING_SURVEY;
 }
 
-static uint32_t turn_length(const tuning_ladder_t *ladder, const tuning_search_t *search) {
-    return ladder->settle + (climbs(ladder, search) ? ladder->samples : ladder->dwell);
-}
-
 static uint32_t turns_in_all(const tuning_ladder_t *ladder, const tuning_search_t *search, const meter_t *meter) {
     uint32_t rounds = climbs(ladder, search) ? 1 : (ladder->samples + ladder->dwell - 1) / ladder->dwell;
     return rungs_in(meter->mask) * rounds;
 }
 
-static uint32_t rung_now(const tuning_ladder_t *ladder, const tuning_search_t *search, const meter_t *meter) {
-    uint32_t turn = meter->position / turn_length(ladder, search);
-    return nth_rung(meter->mask, turn % rungs_in(meter->mask));
+static uint32_t rung_now(const meter_t *meter) { return nth_rung(meter->mask, meter->turn % rungs_in(meter->mask)); }
+
+static uint32_t settle_now(const tuning_ladder_t *ladder, uint32_t rung) {
+    uint64_t more = ladder->fill == 0 ? 0 : ladder->values[rung] / ladder->fill;
+    return ladder->settle + (uint32_t)more;
 }
 
 // After a turn: whether the two rungs before have both risen far above the best.
-static bool has_risen(const meter_t *meter, uint32_t turns) {
+static bool has_risen(const meter_t *meter) {
     double best = 0;
     uint32_t risen = 0;
-    for (uint32_t n = 0; n < turns; n++) {
+    for (uint32_t n = 0; n < meter->turn; n++) {
         uint32_t rung = nth_rung(meter->mask, n);
         double copy[TUNING_SAMPLES];
         memcpy(copy, meter->surveyed[rung], sizeof copy);
@@ -208,10 +210,10 @@ static void begin_survey(tuning_t *tuning, const tuning_search_t *search, meter_
     if (search->stage == TUNING_DUEL) {
         meter->mask = 1u << search->at[search->knob] | 1u << search->challenger;
     }
-    meter->position = 0;
+    meter->turn = meter->position = meter->chunks_in_all = 0;
+    meter->counted_ns = 0;
     memset(meter->counted, 0, sizeof meter->counted);
-    const tuning_ladder_t *ladder = &tuning_ladders[search->knob];
-    tuning->values[search->knob] = ladder->values[rung_now(ladder, search, meter)];
+    tuning->values[search->knob] = value_at(search->knob, rung_now(meter));
 }
 
 static void begin_period(meter_t *meter) {
@@ -269,23 +271,38 @@ static void step(tuning_t *tuning, tuning_class_t class, const tuning_evidence_t
     begin_period(meter);
 }
 
+// Whether the rung's turn is over. Long chunks are means over much already: a climb takes fewer of them.
+static bool turn_is_over(const tuning_ladder_t *ladder, const meter_t *meter, uint32_t settle, bool climb) {
+    if (meter->position >= settle + (climb ? ladder->samples : ladder->dwell)) {
+        return true;
+    }
+    return climb && meter->counted_ns >= CLIMB_NS && meter->position >= settle + 2;
+}
+
 // A chunk of a survey or duel has ended. Whether that was the last one.
-static bool survey_chunk(tuning_t *tuning, tuning_class_t class, double cost) {
+static bool survey_chunk(tuning_t *tuning, tuning_class_t class, uint64_t took, uint64_t operations) {
     tuning_search_t *search = &tuning->searches[class];
     meter_t *meter = &tuning->meters[class];
     const tuning_ladder_t *ladder = &tuning_ladders[search->knob];
-    uint32_t length = turn_length(ladder, search);
-    uint32_t rung = rung_now(ladder, search, meter);
-    if (meter->position % length >= ladder->settle && meter->counted[rung] < TUNING_SAMPLES) {
-        meter->surveyed[rung][meter->counted[rung]++] = cost;
+    bool climb = climbs(ladder, search);
+    uint32_t rung = rung_now(meter);
+    uint32_t settle = settle_now(ladder, rung);
+    if (meter->position >= settle && meter->counted[rung] < TUNING_SAMPLES) {
+        meter->surveyed[rung][meter->counted[rung]++] = (double)took / (double)operations;
+        meter->counted_ns += took;
     }
+    meter->chunks_in_all++;
     meter->position++;
-    bool turn_over = meter->position % length == 0;
-    uint32_t turns = meter->position / length;
-    if (turn_over && (turns == turns_in_all(ladder, search, meter) || (climbs(ladder, search) && has_risen(meter, turns)))) {
+    if (!turn_is_over(ladder, meter, settle, climb)) {
+        return false;
+    }
+    meter->position = 0;
+    meter->counted_ns = 0;
+    meter->turn++;
+    if (meter->turn == turns_in_all(ladder, search, meter) || (climb && has_risen(meter))) {
         return true;
     }
-    tuning->values[search->knob] = ladder->values[rung_now(ladder, search, meter)];
+    tuning->values[search->knob] = value_at(search->knob, rung_now(meter));
     return false;
 }
 
@@ -310,7 +327,7 @@ bool tuning_end(tuning_t *tuning, tuning_class_t class, uint64_t operations, dou
     }
     if (tuning->searches[class].stage != TUNING_WATCH) {
         tuning->totals.survey_ns += took;
-        if (survey_chunk(tuning, class, (double)took / (double)operations)) {
+        if (survey_chunk(tuning, class, took, operations)) {
             tuning_evidence_t evidence = evidence_of_survey(meter);
             step(tuning, class, &evidence, now);
         }

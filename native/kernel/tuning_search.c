@@ -12,8 +12,8 @@
 
 #define ROUNDS_MOST 2u
 #define ALARMS_MOST 5u
-#define FAR 0.2      // better by this share
-#define FAR_FROM 9u  // and over so many chunks: no duel
+#define FAR 0.25     // better by this share
+#define FAR_FROM 5u  // and over so many chunks: no duel
 
 static bool is_allowed(uint32_t mask, uint32_t rung) { return (mask >> rung & 1) != 0; }
 
