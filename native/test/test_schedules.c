@@ -14,7 +14,7 @@
 #define CAPABILITY_MAX_THREADS 6u
 #undef RECLAIM_MAX_THREADS
 #define RECLAIM_MAX_THREADS 6u
-#include "../kernel/capability_layout.h"
+#include "../kernel/capability_column.h"
 #undef SLOT_BATCH
 #define SLOT_BATCH 1u
 #undef SWEEP_AT_LEAST
@@ -45,15 +45,16 @@ void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #endif
 
-enum { ACTORS = 4, NODES = 24, SCRIPT = 6, STACK = 1 << 18, STEPS_MAX = 40000, WATCHED = 64, LOG = 4096 };
+enum { PLACES = 2, ACTORS = 4, NODES = 24, SCRIPT = 6, STACK = 1 << 18, STEPS_MAX = 40000, WATCHED = 64, LOG = 4096 };
 
-typedef enum { DELEGATE, REVOKE, DELETE, ATTENUATE, GRANT, CREATE, POLL, REJOIN, CHECK, LOOKUP, KINDS } kind_t;
+typedef enum { DELEGATE, REVOKE, DELETE, ATTENUATE, GRANT, CREATE, POLL, REJOIN, CHECK, LOOKUP, PLACE, KINDS } kind_t;
 static const char *const kind_names[KINDS] = {"delegate", "revoke", "delete", "attenuate", "grant",
-                                              "create",   "poll",   "rejoin", "check",     "lookup"};
-// What a schedule is about: everything; long lists and who sweeps them; slots that come back; seats that change hands.
+                                              "create",   "poll",   "rejoin", "check",     "lookup", "place"};
+// What a schedule is about: everything; long lists and who sweeps them; slots that come back; seats that change hands; columns.
 static const unsigned profiles[][KINDS] = {
-    {5, 4, 4, 2, 1, 3, 4, 1, 2, 1}, {8, 3, 8, 1, 0, 0, 1, 0, 1, 0}, {2, 6, 2, 1, 0, 6, 9, 0, 4, 2}, {2, 5, 1, 0, 0, 3, 5, 7, 0, 0}};
-enum { SWEEPS = 1 };
+    {5, 4, 4, 2, 1, 3, 4, 1, 2, 1, 0}, {8, 3, 8, 1, 0, 0, 1, 0, 1, 0, 0}, {2, 6, 2, 1, 0, 6, 9, 0, 4, 2, 0},
+    {2, 5, 1, 0, 0, 3, 5, 7, 0, 0, 0}, {1, 3, 1, 5, 2, 0, 1, 0, 0, 0, 9}};
+enum { SWEEPS = 1, COLUMNS = 4 };
 
 #define REGRANTED ((cap_rights_t)3)
 #define FOR_GOOD ((cap_rights_t)12)
@@ -78,6 +79,9 @@ typedef struct actor {
     bool done;
     int deleting; // the node that it deletes now, or -1
     bool had_child;
+    capability_column_t *column; // its own, of PLACES; NULL: none in this schedule
+    int placed[PLACES];          // the node in each place; -1: none
+    int placing[PLACES];         // the node that is being put there instead, or the same
     unsigned priority;
     uint64_t stay; // counts its stays inside; odd: inside
 } actor_t;
@@ -233,11 +237,41 @@ static void watch_nodes(void) {
     }
 }
 
+// What may pass, and what must: of the node alone.
+static bool may_pass(int n, cap_rights_t need) {
+    return n >= 0 && !ended_above(n) && (need & (taken_above(n) | ~bound_of(n))) == 0;
+}
+static bool must_pass(int n, cap_rights_t need) {
+    return n >= 0 && !ending_above(n) && (need & (taking_above(n) | ~nodes[n].rights)) == 0;
+}
+
+// A column says of a place what the facts say of its node, at every moment; while it changes, of one of the two.
+static void watch_column(const actor_t *actor) {
+    for (unsigned place = 0; place < PLACES; place++) {
+        int from = actor->placed[place], to = actor->placing[place];
+        for (cap_rights_t need = 0; need <= 8; need = need == 0 ? 1 : need * 2) {
+            bool passes = column_ask(actor->column, 0, (uint64_t)1 << place, need) != 0;
+            if (passes && !may_pass(from, need) && !may_pass(to, need)) {
+                violation("%s: a column lets node %d pass for %#llx", ended_above(from) ? "C1" : "C2", from,
+                          (unsigned long long)need);
+            }
+            if (!passes && must_pass(from, need) && must_pass(to, need)) {
+                violation("C6: a column does not let node %d pass for %#llx", from, (unsigned long long)need);
+            }
+        }
+    }
+}
+
 static void observe(void) {
     actor_t *self = running;
     running = NULL;
     watch_slots();
     watch_nodes();
+    for (int a = 0; a < actor_count; a++) {
+        if (actors[a].column != NULL) {
+            watch_column(&actors[a]);
+        }
+    }
     running = self;
 }
 
@@ -387,6 +421,20 @@ static void do_ask(actor_t *self, kind_t kind, int n) {
     note(self, kind, n, found ? STATUS_OK : STATUS_STALE);
 }
 
+static void do_place(actor_t *self, int n) {
+    unsigned place = (unsigned)draw(PLACES);
+    bool ended = ended_above(n);
+    n = draw(5) == 0 ? -1 : n;
+    self->placing[place] = n;
+    cap_id_t id = n < 0 ? CAPABILITY_NONE : nodes[n].id;
+    status_t status = capability_column_set(self->seat, self->column, place, id);
+    self->placed[place] = n;
+    if (n >= 0 && (status == STATUS_STALE ? !ending_above(n) : ended)) {
+        violation("C6: placing node %d is %s", n, status_name(status));
+    }
+    observe();
+}
+
 static void do_one(actor_t *self) {
     uint64_t total = 0;
     for (int k = 0; k < KINDS; k++) {
@@ -400,6 +448,9 @@ static void do_one(actor_t *self) {
     int n = (int)draw((uint64_t)node_count);
     if (profile == SWEEPS && (kind == DELEGATE || n == 0)) { // children of the first root
         n = kind == DELEGATE ? 0 : node_count - 1;
+    }
+    if (profile == COLUMNS && draw(4) != 0) { // all at one
+        n = 0;
     }
     note(self, kind, n, -1);
     switch (kind) {
@@ -427,6 +478,7 @@ static void do_one(actor_t *self) {
     }
     case CHECK:
     case LOOKUP: do_ask(self, kind, n); break;
+    case PLACE: do_place(self, n); break;
     case KINDS: break;
     }
 }
@@ -507,6 +559,13 @@ static void prepare(void) {
         actor->operations = 1 + (int)draw(actor_count == 2 ? SCRIPT : SCRIPT - 2);
         actor->priority = (unsigned)draw(1000);
         (void)capability_thread_join(table, &actor->seat);
+        actor->column = NULL;
+        for (int place = 0; place < PLACES; place++) {
+            actor->placed[place] = actor->placing[place] = -1;
+        }
+        if (profile == COLUMNS && capability_column_create(table, PLACES, &actor->column) != STATUS_OK) {
+            violation("C5: no column");
+        }
         getcontext(&actor->context);
 #if ATOMICS_MODEL_FENCES
         actor->fiber = __tsan_create_fiber(0);
@@ -541,6 +600,10 @@ static void run_schedule(void) {
 #if ATOMICS_MODEL_FENCES
         __tsan_destroy_fiber(actors[a].fiber);
 #endif
+        if (actors[a].column != NULL) {
+            capability_column_destroy(actors[a].seat, actors[a].column);
+            actors[a].column = NULL;
+        }
         if (a > 0) {
             capability_thread_leave(actors[a].seat);
         }
