@@ -40,8 +40,9 @@ static inline const cap_entry_t *capability_entry(const capability_view_t *view,
     return &view->entries[id & view->mask];
 }
 
-static inline atomic_u64_t *capability_epoch(const capability_view_t *view, cap_id_t id) {
-    return &view->epochs[(id & view->mask) / CAPABILITY_EPOCH_SLOTS % CAPABILITY_EPOCHS];
+// Of the slot that `id` names; no slot where it is not the id of any, and then nothing is to be kept.
+static inline atomic_u64_t *capability_epoch(atomic_u64_t *epochs, cap_id_t id) {
+    return &epochs[id / CAPABILITY_EPOCH_SLOTS % CAPABILITY_EPOCHS];
 }
 
 // Whether the entry shows `id` alive with all of `need`. The rights are read first: see kernel/capability.c.

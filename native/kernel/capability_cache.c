@@ -33,9 +33,7 @@ struct capability_cache {
     // Written by its owner; the counters are read by others.
     _Alignas(CPU_PAIR) line_t *lines;
     uint64_t mask;
-    const cap_entry_t *table_entries;
-    uint64_t table_mask;
-    const atomic_u64_t *epochs;
+    atomic_u64_t *epochs;
     atomic_u64_t hits;
     atomic_u64_t misses;
     room_t *room;
@@ -84,8 +82,6 @@ status_t capability_cache_create(capability_table_t *table, uint64_t entries, ca
     }
     room_use(cache, room);
     cache->table = table;
-    cache->table_entries = table->view.entries;
-    cache->table_mask = table->view.mask;
     cache->epochs = table->view.epochs;
     /* relaxed: who gets the cache gets it from the caller */
     atomic_store_relaxed_u64(&cache->entries, room->entries);
@@ -131,7 +127,7 @@ static bool ask(capability_cache_t *cache, cap_id_t id, cap_rights_t need) {
     const capability_view_t *view = &cache->table->view;
     const cap_entry_t *entry = capability_entry(view, id);
     /* edge FRESHNESS:A — what was changed before; :RA is in epoch_raise */
-    uint64_t epoch = atomic_load_acquire_u64(capability_epoch(view, id));
+    uint64_t epoch = atomic_load_acquire_u64(capability_epoch(cache->epochs, id));
     /* edge RIGHTS:A — that the state has left the generation before; :R is in publish_words */
     cap_rights_t rights = atomic_load_acquire_u64(&entry->rights);
     /* edge LIFE:A — the capability, or its end; :R is in capability_create */
@@ -143,20 +139,25 @@ static bool ask(capability_cache_t *cache, cap_id_t id, cap_rights_t need) {
     return live && (rights & need) == need;
 }
 
+static bool adopt_and_ask(capability_cache_t *cache, cap_id_t id, cap_rights_t need) __attribute__((noinline));
+static bool adopt_and_ask(capability_cache_t *cache, cap_id_t id, cap_rights_t need) {
+    adopt(cache);
+    return ask(cache, id, need);
+}
+
 static inline bool check_kept(capability_cache_t *cache, cap_id_t id, cap_rights_t need) {
     /* relaxed: a hint; who takes the offer acquires it */
     if (__builtin_expect(atomic_load_relaxed_u64(&cache->offered) != 0, 0)) {
-        adopt(cache);
+        return adopt_and_ask(cache, id, need); // the new room is empty
     }
     const line_t *line = &cache->lines[id & cache->mask];
-    uint64_t group = (id & cache->table_mask) / CAPABILITY_EPOCH_SLOTS % CAPABILITY_EPOCHS;
     /* edge FRESHNESS:A — what was changed before; :RA is in epoch_raise */
-    uint64_t epoch = atomic_load_acquire_u64(&cache->epochs[group]);
-    if (__builtin_expect((line->id == id) & (line->epoch == epoch), 1)) {
-        add_one(&cache->hits);
-        return (line->rights & need) == need;
+    uint64_t epoch = atomic_load_acquire_u64(capability_epoch(cache->epochs, id));
+    if (__builtin_expect(((line->id ^ id) | (line->epoch ^ epoch)) != 0, 0)) {
+        return ask(cache, id, need);
     }
-    return ask(cache, id, need);
+    add_one(&cache->hits);
+    return (line->rights & need) == need;
 }
 
 bool capability_cache_check(capability_cache_t *cache, cap_id_t id, cap_rights_t need) {

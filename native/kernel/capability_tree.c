@@ -66,7 +66,7 @@ void epoch_raise(capability_table_t *table, uint64_t index) {
         return;
     }
     /* edge FRESHNESS:RA — the change; :A is in ask */
-    (void)atomic_fetch_add_acq_rel_u64(capability_epoch(&table->view, index), 1);
+    (void)atomic_fetch_add_acq_rel_u64(capability_epoch(table->epochs, index), 1);
 }
 
 void tree_kill(capability_thread_t *self, uint64_t index) {

@@ -1,0 +1,11 @@
+/* op_attenuate: the table under one lock. */
+#include "baseline_capability.h"
+
+#define ARM_BENCH "op_attenuate"
+#define ARM_NAME "baseline"
+#define ARM_KIND ARM_BASELINE
+#define TABLE(F) baseline_##F
+#define CAP(F) baseline_capability_##F
+#define CHANGE_OPS 64
+#define CHANGE_BODY "op_attenuate.h"
+#include "arm_change.h"
