@@ -37,8 +37,9 @@ static bool take_bit(scheduler_lockfree_t *scheduler, uint32_t cpu) {
 }
 
 static bool is_woken(scheduler_cpu_t *on) {
+    /* edge BED:S — the bit, after park was set; :S is in take_bit */
     /* edge WOKEN:A — what the CPU is woken for; :RA is in take_bit */
-    uint64_t bits = atomic_load_acquire_u64(&on->scheduler->sleepers[on->index / 64]);
+    uint64_t bits = atomic_load_seq_cst_u64(&on->scheduler->sleepers[on->index / 64]);
     return (bits >> on->index % 64 & 1) == 0;
 }
 
