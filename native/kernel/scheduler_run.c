@@ -65,6 +65,7 @@ static __attribute__((noinline)) task_t *take_slowly(scheduler_cpu_t *on) {
     if (due) {
         uint64_t look = knob_of(on->scheduler, SCHEDULER_LOOK);
         on->look_at = on->room > look ? on->room - look : 0;
+        on->look_left = on->room > look ? 0 : look - on->room; // what is left of it after this run
         (void)take_handed_in(on);
         task = own_oldest(on);
     }

@@ -411,6 +411,35 @@ static void test_budget(void) {
     end(scheduler);
 }
 
+// However few tasks each call may run, one in SCHEDULER_LOOK starts is given to the lowest priority, and no more.
+static void test_shares_of_priorities_one_at_a_time(void) {
+    enum { EACH = 1280 };
+    scheduler_lockfree_t *scheduler = make(1, NULL);
+    scheduler_cpu_t *on = drive(scheduler, 0);
+    task_t *high = tasks_of(EACH, note, TASK_PRIORITY_HIGH, NULL);
+    task_t *low = tasks_of(EACH, note, TASK_PRIORITY_LOW, NULL);
+    for (uint32_t i = 0; i < EACH; i++) {
+        scheduler_spawn(on, &low[i]);
+        scheduler_spawn(on, &high[i]);
+    }
+    for (uint32_t started = 0; started < EACH; started += 2) {
+        EXPECT_EQ(scheduler_run(on, 1), 1);
+        EXPECT_EQ(scheduler_run(on, 1), 1);
+    }
+    uint64_t lows = 0;
+    for (uint32_t i = 0; i < EACH; i++) {
+        lows += task_state(&low[i]) == TASK_STATE_COMPLETED;
+    }
+    uint64_t look = scheduler_get(scheduler, SCHEDULER_LOOK);
+    EXPECT(lows >= EACH / look - 1 && lows <= EACH / look + 1);
+    while (scheduler_run(on, 3) != 0) {
+    }
+    scheduler_detach(on);
+    end(scheduler);
+    free(high);
+    free(low);
+}
+
 int main(void) {
     test_batch();
     test_order_of_a_batch();
@@ -423,6 +452,7 @@ int main(void) {
     test_bad_input();
     test_many_cpus();
     test_budget();
+    test_shares_of_priorities_one_at_a_time();
     printf("ok scheduler\n");
     return 0;
 }
