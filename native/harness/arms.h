@@ -3,7 +3,8 @@
  * ../bench, which are built where the packages of the peers are (variant `peers`).
  *
  * A sample is a few tens of microseconds of one arm. It counts only where no thread that took part in it left its CPU
- * meanwhile (no context switch); the others are counted as dropped. Per arm the result has the metric NAME_ns, the
+ * meanwhile (no context switch; of a sample of more than a millisecond, where each had its CPU for 99% of the time);
+ * the others are counted as dropped. Per arm the result has the metric NAME_ns, the
  * median over the clean samples of nanoseconds per operation, a histogram of them in picoseconds, and
  * the counters NAME_clean and NAME_dropped. An arm without a clean sample has no metric.
  *
