@@ -58,10 +58,10 @@ static uint64_t sample_of(worker_t *worker, void *shared, void *state, const sam
     graph->stack[0] = 0;
     while (depth > 0) {
         node_t *node = &graph->nodes[graph->stack[--depth]];
-        for (bool more = true; more; ran++) {
+        for (node_t *next = node; next; ran++) {
+            node = next;
+            next = NULL;
             node->run(node);
-            more = false;
-            node_t *next = NULL;
             for (uint32_t i = 0; i < node->count; i++) {
                 node_t *after = &graph->nodes[node->first + i];
                 if (atomic_fetch_sub_explicit(&after->waits, 1, memory_order_acq_rel) != 1)
@@ -71,8 +71,6 @@ static uint64_t sample_of(worker_t *worker, void *shared, void *state, const sam
                 else
                     next = after;
             }
-            more = next != NULL;
-            node = next ? next : node;
         }
     }
     return ran;
