@@ -14,7 +14,7 @@ bool pdac_grow(void **array, uint32_t *room, uint32_t need, size_t size) {
     if (wanted > NO_INDEX) {
         wanted = NO_INDEX;
     }
-    void *grown = shared_alloc(wanted * size);
+    void *grown = shared_alloc_aligned(wanted * size); // vectors are aligned
     if (grown == NULL) {
         return false;
     }
