@@ -125,7 +125,7 @@ typedef uint32_t pdac_node_t; // 0, 1, 2 … in the order of add
 typedef struct pdac_graph pdac_graph_t;
 
 // `worker` is the number of the scheduler's CPU that runs it: less than the number of CPUs, and nobody else's meanwhile. A body runs to
-// its end; it may start other graphs, and must not wait for them.
+// its end; it may start other graphs, and must not wait for them, or for other nodes.
 typedef void pdac_fn_t(void *context, pdac_node_t node, uint32_t worker);
 
 typedef struct pdac_task {
@@ -170,7 +170,9 @@ uint32_t pdac_nodes(const pdac_graph_t *graph);
 
 // --- runs ---------------------------------------------------------------------------------------------------------
 // A run goes through the scheduler's workers as tasks that carry ready nodes; a worker goes on with what it made ready itself, and
-// gives half of the rest away whenever what it gave before has been taken.
+// gives half of the rest away whenever what it gave before has been taken. It looks at that about once a microsecond. Where nodes take longer
+// than that, it keeps the next one and gives all others away, each by itself; so it is at first, and after each long node. What a worker
+// still held when it met the first long node after many short ones waits for that node's end.
 
 // Makes the graph's first nodes ready. OK; BUSY while it runs; INVALID where it is not sealed.
 status_t pdac_start(pdac_graph_t *graph);

@@ -7,7 +7,6 @@
 
 enum {
     QUANTUM = 256, // nodes between two looks of the scheduler at its queues; always, so that one worker's order depends on nothing else
-    LOOK = 16,     // nodes between two looks at whether somebody wants work
 };
 
 // --- what comes after a node --------------------------------------------------------------------------------------
@@ -217,10 +216,8 @@ task_verdict_t pdac_run_any(pdac_chunk_t *chunk, scheduler_cpu_t *on) {
         (void)dispatch(&hand, &pick, true);
     }
     while (hand.done < QUANTUM && can_go_on(&hand)) {
+        hand_share(&hand);
         step(&hand);
-        if (hand.done % LOOK == 0) {
-            hand_share(&hand);
-        }
     }
     scheduler_charge(on, hand.done > 0 ? hand.done - 1 : 0);
     bool stuck = !can_go_on(&hand);

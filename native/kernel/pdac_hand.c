@@ -61,6 +61,8 @@ void hand_take_up(hand_t *hand, pdac_chunk_t *chunk, scheduler_cpu_t *on) {
     hand->retry = true;
     hand->woken = chunk->woken;
     hand->done = hand->refused = hand->skipped = 0;
+    hand->looked = 0;
+    hand->began = cpu_ticks();
     memset(hand->counts, 0, sizeof hand->counts);
     /* relaxed: a hint for who gave it away; written by who has the chunk */
     atomic_store_relaxed_u32(&chunk->taken, atomic_load_relaxed_u32(&chunk->taken) + 1);
@@ -154,11 +156,32 @@ static void share_class(hand_t *hand, uint32_t class, pdac_chunk_t *chunk, uint3
     *lowest = ready_range(ready_at(*lowest), kept);
 }
 
-void hand_share(hand_t *hand) {
-    pdac_offer_t *offer = &hand->graph->offers[hand->worker];
-    if (hand->filled == 0 || hand->engine->lanes_count == 1) {
-        return;
+// Half of each class; where there is no more than one node of each, one of them. Whether there was anything.
+static bool share_half(hand_t *hand, pdac_chunk_t *chunk) {
+    uint32_t classes = hand->engine->classes;
+    chunk->count = 0;
+    for (uint32_t class = 0; class < classes; class++) {
+        share_class(hand, class, chunk, CHUNK_MOST / classes);
     }
+    if (chunk->count == 0 && (hand->filled & (hand->filled - 1)) != 0) {
+        move(hand, (uint32_t)__builtin_ctz(hand->filled), chunk, 1);
+    }
+    return chunk->count > 0;
+}
+
+// Halves go away until one node is left. Where that is the next one of its class, the shares are the scheduler's to keep.
+static void share_all(hand_t *hand) {
+    pdac_chunk_t *chunk = NULL;
+    while ((chunk = pdac_pool_take(&hand->graph->spare)) != NULL) {
+        if (!share_half(hand, chunk)) {
+            pdac_pool_give(chunk);
+            return;
+        }
+        send(hand, chunk);
+    }
+}
+
+static void share_once(hand_t *hand, pdac_offer_t *offer) {
     /* relaxed: a hint */
     if (offer->chunk != NULL && atomic_load_relaxed_u32(&offer->chunk->taken) == offer->taken) {
         return;
@@ -167,15 +190,7 @@ void hand_share(hand_t *hand) {
     if (chunk == NULL) {
         return;
     }
-    uint32_t classes = hand->engine->classes;
-    chunk->count = 0;
-    for (uint32_t class = 0; class < classes; class++) {
-        share_class(hand, class, chunk, CHUNK_MOST / classes);
-    }
-    if (chunk->count == 0 && (hand->filled & (hand->filled - 1)) != 0) { // one node of each class: one of them
-        move(hand, (uint32_t)__builtin_ctz(hand->filled), chunk, 1);
-    }
-    if (chunk->count == 0) {
+    if (!share_half(hand, chunk)) {
         pdac_pool_give(chunk);
         return;
     }
@@ -183,6 +198,24 @@ void hand_share(hand_t *hand) {
     /* relaxed: nobody else has the chunk */
     offer->taken = atomic_load_relaxed_u32(&chunk->taken);
     send(hand, chunk);
+}
+
+void hand_share(hand_t *hand) {
+    pdac_offer_t *offer = &hand->graph->offers[hand->worker];
+    if (hand->engine->lanes_count == 1 || (hand->done != 0 && hand->done - hand->looked < offer->look)) {
+        return;
+    }
+    uint64_t now = cpu_ticks();
+    if (hand->done > hand->looked) {
+        pdac_offer_learn(offer, now - hand->began);
+    }
+    hand->looked = hand->done;
+    hand->began = now;
+    if (hand->filled != 0 && offer->look == 1) {
+        share_all(hand);
+    } else if (hand->filled != 0) {
+        share_once(hand, offer);
+    }
 }
 
 // --- waiting for room ---------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ typedef struct hand {
     bool retry;      // room may have been released since
     bool woken;      // the chunk was blocked, and nothing was admitted since
     uint64_t done, refused, skipped;
+    uint64_t looked, began; // when it last looked whether somebody wants work: by `done`, and by the clock
     waiting_t waiting[WAITING_MOST]; // oldest first
     uint32_t counts[PDAC_CLASSES];
     pdac_ready_t ready[PDAC_CLASSES][HAND_ROOM];
@@ -41,7 +42,7 @@ void hand_put_back(hand_t *hand, pdac_chunk_t *chunk);
 void hand_push(hand_t *hand, pdac_ready_t ready);
 // Draws a class that has something, and takes a node of it. Something is there.
 void hand_pick(hand_t *hand, pick_t *pick);
-// Gives half of each class away, where the last gift was taken.
+// Now and then: gives half of each class away, where the last gift was taken; or, where nodes are long, all but the next one.
 void hand_share(hand_t *hand);
 
 // There is a place.

@@ -89,7 +89,21 @@ void pdac_pool_give(pdac_chunk_t *chunk);
 typedef struct pdac_offer {
     _Alignas(CPU_PAIR) pdac_chunk_t *chunk; // NULL: nothing yet
     uint32_t taken;                         // of that chunk when it was given away
+    uint32_t look;                          // nodes that it runs between two looks at that
 } pdac_offer_t;
+
+// Nodes are as short as a few nanoseconds, or as long as they like. So a look comes after about a microsecond, by the nodes
+// run last; where one node takes longer, nothing but that node is kept, and so it is at first.
+#define LOOK_MOST 128u
+#define LOOK_SHORT 2000u // ticks
+#define LOOK_LONG 8000u
+static inline void pdac_offer_learn(pdac_offer_t *offer, uint64_t ticks) {
+    if (ticks < LOOK_SHORT && offer->look < LOOK_MOST) {
+        offer->look *= 2;
+    } else if (ticks > LOOK_LONG) {
+        offer->look = 1;
+    }
+}
 
 // --- as it is built -----------------------------------------------------------------------------------------------
 

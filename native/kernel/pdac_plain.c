@@ -13,8 +13,7 @@
 
 enum {
     STACK_ROOM = 512,
-    STRETCH = 128,                       // nodes between two looks at whether somebody wants work
-    STACK_HIGH = STACK_ROOM - STRETCH - 8, // a stretch begins below it
+    STACK_HIGH = STACK_ROOM - LOOK_MOST - 8, // a stretch begins below it
     QUANTUM = 1024,                      // nodes between two looks of the scheduler at its queues
 };
 
@@ -164,20 +163,44 @@ static uint32_t run_stretch(hand_t *hand, uint32_t *at, uint32_t limit) {
     return limit - left;
 }
 
-// Gives half of the stack away, where the last gift was taken and there is enough.
-static void share(hand_t *hand) {
-    uint32_t count = height(hand);
-    if (count == 0 || hand->graph->engine->lanes_count == 1) {
+// Half of the lowest entry, where that is a range; else `count` entries.
+static void give_some(hand_t *hand, pdac_chunk_t *chunk, uint32_t count) {
+    pdac_ready_t lowest = hand->stack[1];
+    uint32_t half = ready_count(lowest) / 2;
+    if (half == 0) {
+        give_away(hand, chunk, count < CHUNK_MOST ? count : CHUNK_MOST);
         return;
     }
-    pdac_offer_t *offer = &hand->graph->offers[hand->worker];
+    uint32_t kept = ready_count(lowest) - half;
+    chunk->ready[0] = ready_range(ready_at(lowest) + kept, half);
+    chunk->count = 1;
+    hand->stack[1] = ready_range(ready_at(lowest), kept);
+    pdac_chunk_spawn(chunk, hand->on);
+}
+
+// Long nodes: everything is given away, each entry by itself, and ranges by halves.
+static __attribute__((noinline)) void share_all(hand_t *hand) {
+    pdac_chunk_t *chunk = NULL;
+    while (height(hand) > 0 && (chunk = pdac_pool_take(&hand->graph->spare)) != NULL) {
+        give_some(hand, chunk, 1);
+    }
+}
+
+// Short nodes: half of the stack is given away, where the last gift was taken and there is enough.
+static void share(hand_t *hand, pdac_offer_t *offer) {
+    uint32_t count = height(hand);
+    if (count == 0) {
+        return;
+    }
+    if (offer->look == 1) {
+        share_all(hand);
+        return;
+    }
     /* relaxed: a hint */
     if (offer->chunk != NULL && atomic_load_relaxed_u32(&offer->chunk->taken) == offer->taken) {
         return;
     }
-    pdac_ready_t lowest = hand->stack[1];
-    uint32_t half = ready_count(lowest) / 2;
-    if (half == 0 && count < 2) {
+    if (count < 2 && ready_count(hand->stack[1]) < 2) {
         return;
     }
     pdac_chunk_t *chunk = pdac_pool_take(&hand->graph->spare);
@@ -187,15 +210,7 @@ static void share(hand_t *hand) {
     offer->chunk = chunk;
     /* relaxed: nobody else has the chunk */
     offer->taken = atomic_load_relaxed_u32(&chunk->taken);
-    if (half == 0) {
-        give_away(hand, chunk, count / 2 < CHUNK_MOST ? count / 2 : CHUNK_MOST);
-        return;
-    }
-    uint32_t kept = ready_count(lowest) - half;
-    chunk->ready[0] = ready_range(ready_at(lowest) + kept, half);
-    chunk->count = 1;
-    hand->stack[1] = ready_range(ready_at(lowest), kept);
-    pdac_chunk_spawn(chunk, hand->on);
+    give_some(hand, chunk, count / 2);
 }
 
 static void take_up(hand_t *hand, pdac_chunk_t *chunk, scheduler_cpu_t *on) {
@@ -228,13 +243,25 @@ task_verdict_t pdac_run_plain(pdac_chunk_t *chunk, scheduler_cpu_t *on) {
     uint64_t most = room < QUANTUM ? room + 1 : QUANTUM; // this task counts itself
     uint64_t done = 0;
     take_up(&hand, chunk, on);
+    pdac_offer_t *offer = &graph->offers[hand.worker];
+    bool alone = graph->engine->lanes_count == 1;
     uint32_t at = take(&hand);
+    uint64_t began = alone ? 0 : cpu_ticks();
     while (at != NO_INDEX && done < most) {
         if (hand.top >= hand.stack + STACK_HIGH) {
             spill(&hand);
         }
-        share(&hand);
-        done += run_stretch(&hand, &at, most - done < STRETCH ? (uint32_t)(most - done) : STRETCH);
+        uint32_t look = LOOK_MOST;
+        if (!alone) {
+            share(&hand, offer);
+            look = offer->look;
+        }
+        done += run_stretch(&hand, &at, most - done < look ? (uint32_t)(most - done) : look);
+        if (!alone) {
+            uint64_t now = cpu_ticks();
+            pdac_offer_learn(offer, now - began);
+            began = now;
+        }
     }
     scheduler_charge(on, done - 1);
     if (at == NO_INDEX) {

@@ -193,6 +193,9 @@ static bool lay_out(plan_t *plan, pdac_graph_t *graph) {
     write_roots(plan, graph);
     uint32_t lanes = graph->engine->lanes_count;
     graph->offers = shared_alloc_aligned(lanes * sizeof *graph->offers);
+    for (uint32_t i = 0; graph->offers != NULL && i < lanes; i++) {
+        graph->offers[i].look = 1;
+    }
     return graph->offers != NULL && keep_lists(plan, graph) && write_traits(plan, graph) &&
            pdac_pool_create(&graph->spare, lanes * 8 + 8, graph) &&
            pdac_pool_create(&graph->spill, graph->nodes / (CHUNK_MOST / 2) + lanes + 1, graph);
