@@ -50,10 +50,11 @@ void queue_append(scheduler_cpu_t *on, task_t *task, uint8_t level) {
 }
 
 void queue_own(scheduler_cpu_t *on, task_t *task) {
-    if (task->mask == NULL && deque_push(&on->deques[task->priority], task)) {
-        on->levels |= LEVEL_DEQUE(task->priority);
+    uint8_t level = task->priority; // once it is pushed, another may have run it, and its memory may be anything
+    if (task->mask == NULL && deque_push(&on->deques[level], task)) {
+        on->levels |= LEVEL_DEQUE(level);
     } else {
-        queue_append(on, task, task->priority);
+        queue_append(on, task, level);
     }
 }
 
@@ -251,8 +252,9 @@ static __attribute__((noinline)) void spawn_slowly(scheduler_cpu_t *on, task_t *
     count_up(&on->counts.accepted, 1);
     /* relaxed: the deque publishes it */
     atomic_store_relaxed_u64(&task->link, TASK_STATE_READY);
+    uint8_t level = task->priority; // as above
     queue_own(on, task);
-    look_for_sleepers(on, &on->deques[task->priority]);
+    look_for_sleepers(on, &on->deques[level]);
 }
 
 // The short way calls nothing but at its end.
