@@ -48,6 +48,21 @@ static bool is_stuck(scheduler_cpu_t *on, const scheduler_cpu_t *from, uint32_t 
     return on->lone_rounds > LONE_ROUNDS;
 }
 
+// Whether it is `from` whose only task is watched, or it may be from now on: one at a time, or, where several wait, none would ever be
+// found to have waited for long.
+static bool may_watch(const scheduler_cpu_t *on, const scheduler_cpu_t *from) {
+    if (on->lone_victim == NOBODY || on->lone_victim == from->index) {
+        return true;
+    }
+    const scheduler_cpu_t *watched = &on->scheduler->cpus[on->lone_victim];
+    bool waits = false;
+    for (uint32_t level = 0; level < TASK_PRIORITIES; level++) {
+        uint64_t queued = 0;
+        waits = waits || deque_look(&watched->deques[level], &queued) != DEQUE_EMPTY;
+    }
+    return !waits || started_of(watched) != on->lone_started;
+}
+
 // The first of the stolen tasks; the others to the own deque, so that the oldest is the next.
 static task_t *keep(scheduler_cpu_t *on, void **items, uint32_t count) {
     count_up(&on->counts.stolen, count);
@@ -73,7 +88,7 @@ static task_t *steal_from(scheduler_cpu_t *on, scheduler_cpu_t *from) {
             if (task != NULL) {
                 return task;
             }
-        } else if (look == DEQUE_PRIVATE && on->victim == NOBODY && (queued > 1 || is_stuck(on, from, 1)) &&
+        } else if (look == DEQUE_PRIVATE && on->victim == NOBODY && (queued > 1 || (may_watch(on, from) && is_stuck(on, from, 1))) &&
                    deque_ask(&from->deques[level])) {
             on->victim = from->index;
             on->victim_level = level;
