@@ -1,0 +1,72 @@
+// The lock-free system behind the baseline's interface: for existing code, which calls baseline_*. Put before everything else
+//
+//     cc -include adapters/lockfree_as_baseline.h … existing_code.c
+//
+// and the same source, unchanged, runs over the lock-free table and scheduler. What is passed and answered is the same, so there is nothing to
+// convert, and nothing between the call and the function: each name becomes the other's.
+#pragma once
+
+#include "baseline_capability.h"
+#include "baseline_guarded.h"
+#include "baseline_scheduler.h"
+
+#define baseline_table_t capability_table_t
+#define baseline_thread_t capability_thread_t
+#define baseline_scheduler_t scheduler_lockfree_t
+#define baseline_capability_attenuate capability_attenuate
+#define baseline_capability_attenuate_batch capability_attenuate_batch
+#define baseline_capability_audit capability_audit
+#define baseline_capability_check capability_check
+#define baseline_capability_check_batch capability_check_batch
+#define baseline_capability_create capability_create
+#define baseline_capability_delegate capability_delegate
+#define baseline_capability_delete capability_delete
+#define baseline_capability_grant capability_grant
+#define baseline_capability_grant_batch capability_grant_batch
+#define baseline_capability_lookup capability_lookup
+#define baseline_capability_revoke capability_revoke
+#define baseline_capability_settle capability_settle
+#define baseline_capability_stats capability_stats
+#define baseline_capability_transfer capability_transfer
+#define baseline_scheduler_attach scheduler_attach
+#define baseline_scheduler_block scheduler_block
+#define baseline_scheduler_block_id scheduler_block_id
+#define baseline_scheduler_complete_batch scheduler_complete_batch
+#define baseline_scheduler_complete_wide scheduler_complete_wide
+#define baseline_scheduler_cpu_index scheduler_cpu_index
+#define baseline_scheduler_cpu_stats scheduler_cpu_stats
+#define baseline_scheduler_cpus scheduler_cpus
+#define baseline_scheduler_create scheduler_create
+#define baseline_scheduler_dequeue_batch scheduler_dequeue_batch
+#define baseline_scheduler_dequeue_wide scheduler_dequeue_wide
+#define baseline_scheduler_destroy scheduler_destroy
+#define baseline_scheduler_detach scheduler_detach
+#define baseline_scheduler_enqueue_batch scheduler_enqueue_batch
+#define baseline_scheduler_enqueue_wide scheduler_enqueue_wide
+#define baseline_scheduler_give_back scheduler_give_back
+#define baseline_scheduler_id_of scheduler_id_of
+#define baseline_scheduler_kick scheduler_kick
+#define baseline_scheduler_loop scheduler_loop
+#define baseline_scheduler_of scheduler_of
+#define baseline_scheduler_park scheduler_park
+#define baseline_scheduler_queued scheduler_queued
+#define baseline_scheduler_rest scheduler_rest
+#define baseline_scheduler_run scheduler_run
+#define baseline_scheduler_spawn scheduler_spawn
+#define baseline_scheduler_state_of scheduler_state_of
+#define baseline_scheduler_stats scheduler_stats
+#define baseline_scheduler_stop scheduler_stop
+#define baseline_scheduler_stopped scheduler_stopped
+#define baseline_scheduler_task_create scheduler_task_create
+#define baseline_scheduler_task_release scheduler_task_release
+#define baseline_scheduler_terminate scheduler_terminate
+#define baseline_scheduler_terminate_id scheduler_terminate_id
+#define baseline_scheduler_unblock scheduler_unblock
+#define baseline_scheduler_unblock_id scheduler_unblock_id
+#define baseline_table_create capability_table_create
+#define baseline_table_destroy capability_table_destroy
+#define baseline_thread_join capability_thread_join
+#define baseline_thread_leave capability_thread_leave
+
+#define baseline_guarded_gate_of guarded_gate_of
+#define baseline_task_state(scheduler, task) ((void)(scheduler), task_state(task))
