@@ -3,9 +3,11 @@
 #include "numa_layout.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HUGE_PAGE ((uintptr_t)2 << 20)
+#define HUGE_LINE "AnonHugePages:" // in smaps, then KiB
 
 // The kernel's mode and nodes for a placement: OK or INVALID.
 static status_t translate(const numa_topology_t *topology, numa_placement_t placement, int *mode,
@@ -99,11 +101,12 @@ size_t numa_huge_bytes(const void *at, size_t bytes) {
     bool inside = false;
     size_t huge = 0;
     while (fgets(line, sizeof line, file) != NULL) {
-        unsigned long from = 0, to = 0, kilobytes = 0;
-        if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
-            inside = from < (uintptr_t)at + bytes && to > (uintptr_t)at;
-        } else if (inside && sscanf(line, "AnonHugePages: %lu kB", &kilobytes) == 1) {
-            huge += (size_t)kilobytes * 1024;
+        char *end = NULL;
+        uintptr_t from = strtoul(line, &end, 16); // a mapping begins: FROM-TO
+        if (end != line && *end == '-') {
+            inside = from < (uintptr_t)at + bytes && strtoul(end + 1, NULL, 16) > (uintptr_t)at;
+        } else if (inside && strncmp(line, HUGE_LINE, strlen(HUGE_LINE)) == 0) {
+            huge += strtoul(line + strlen(HUGE_LINE), NULL, 10) * 1024;
         }
     }
     fclose(file);

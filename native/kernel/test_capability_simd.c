@@ -60,7 +60,7 @@ static cap_rights_t some_rights(void) {
     case 0: return 0;
     case 1: return CAPABILITY_RIGHTS_ALL;
     case 2: return (cap_rights_t)1 << draw(64);
-    case 3: return draw(0) & draw(0);
+    case 3: return draw(0) & (draw(0) | 1);
     case 4: return CAPABILITY_RIGHTS_ALL & ~((cap_rights_t)1 << draw(64));
     default: return draw(16);
     }
