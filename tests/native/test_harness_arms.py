@@ -33,7 +33,15 @@ def test_arms_account_for_every_sample(harness: Harness, threads: int) -> None:
         assert metrics[name] * 1000 <= histogram.maximum * 1.002
 
 
-def test_the_arms_are_the_same_under_sanitizers(harness: Harness) -> None:
-    for variant in ("asan", "tsan"):
-        said = harness("run", "op_check", "--threads", "2", *SHORT, variant=variant)
-        assert said.status == 0, said.errors
+@pytest.mark.parametrize("variant", ["asan", "tsan"])
+@pytest.mark.parametrize("bench", ["op_check", "op_deque_pair", "op_steal", "op_dag", "op_system"])
+def test_arms_pass_under_sanitizers(harness: Harness, bench: str, variant: str) -> None:
+    threads = "1" if bench == "op_deque_pair" else "2"
+    said = harness("run", bench, "--threads", threads, "--seconds", "0.1", "--warmup", "0", variant=variant)
+    assert said.status == 0, said.errors
+
+
+def test_a_bench_of_one_thread_refuses_two(harness: Harness) -> None:
+    said = harness("run", "op_spawn", "--threads", "2")
+    assert (said.status, said.records) == (2, [])
+    assert said.errors == "orch-harness: op_spawn: measures one thread, not 2\n"
