@@ -39,6 +39,13 @@ void explore_fail(const char *format, ...) __attribute__((format(printf, 1, 2), 
         }                                                                                                              \
     } while (0)
 
+// Where the running thread is now, and whether that happened before what it does now: for what may be expected only of who knows.
+typedef struct explore_moment {
+    uint32_t thread, time; // time 0: never
+} explore_moment_t;
+explore_moment_t explore_now(void);
+bool explore_happened(explore_moment_t moment);
+
 // --- what the doors are made of ---------------------------------------------------------------------------------------
 
 typedef enum explore_order { ORDER_RELAXED, ORDER_ACQUIRE, ORDER_RELEASE, ORDER_ACQ_REL, ORDER_SEQ_CST } explore_order_t;

@@ -57,6 +57,12 @@ uint32_t model_tick(void) {
     return time;
 }
 
+explore_moment_t explore_now(void) { return (explore_moment_t){.thread = running, .time = model_tick()}; }
+
+bool explore_happened(explore_moment_t moment) {
+    return moment.time != 0 && model_threads[running].before.clock[moment.thread] >= moment.time;
+}
+
 // --- order of accesses ------------------------------------------------------------------------------------------------
 
 static void look_for_race(const location_t *location, bool write, bool plain) {

@@ -12,7 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STACK = 1 << 17, LATE = 3000, STEPS_MAX = 40000, FALLS_MAX = 3, RUNS = 10000 };
+enum { STACK = 1 << 17, LATE = 3000, STEPS_MAX = 40000, FALLS_MAX = 3 };
+
+#ifdef __SANITIZE_ADDRESS__
+#define RUNS 500 // the sanitizer is slow, and looks at each run closely
+#else
+#define RUNS 4000
+#endif
 
 typedef enum { READY, WAITING, ENDED } condition_t;
 typedef struct coroutine {
