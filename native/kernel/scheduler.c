@@ -263,7 +263,32 @@ scheduler_stats_t scheduler_cpu_stats(const scheduler_lockfree_t *scheduler, uin
     return cpu < scheduler->cpu_count ? sum_of(scheduler, cpu, cpu + 1) : (scheduler_stats_t){0};
 }
 
+static uint64_t chained(const atomic_u64_t *stack) {
+    uint64_t count = 0;
+    /* edge HANDED:A — the tasks; :RA is in push_chain */
+    const task_t *batch = (const task_t *)(uintptr_t)atomic_load_acquire_u64(stack);
+    for (; batch != NULL; batch = plain_load_ptr(&batch->batch)) {
+        /* relaxed: acquired with the stack */
+        for (const task_t *task = batch; task != NULL; task = task_next(atomic_load_relaxed_u64(&task->link))) {
+            count++;
+        }
+    }
+    return count;
+}
+
 uint64_t scheduler_queued(const scheduler_lockfree_t *scheduler) {
-    scheduler_stats_t stats = scheduler_stats(scheduler);
-    return stats.accepted - stats.started;
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < scheduler->cpu_count; i++) {
+        const scheduler_cpu_t *on = &scheduler->cpus[i];
+        count += chained(&on->inbox) + chained(&on->bound);
+        for (uint32_t level = 0; level < TASK_PRIORITIES; level++) {
+            count += deque_size(&on->deques[level]);
+            for (const task_t *task = on->lists[level].first; task != NULL;) {
+                count++;
+                /* relaxed: nothing runs */
+                task = task_next(atomic_load_relaxed_u64(&task->link));
+            }
+        }
+    }
+    return count;
 }

@@ -1,0 +1,260 @@
+/* Every kind of task through the lock-free scheduler, with the contract's oracles on: spawned and handed in, run again, blocked and
+ * unblocked, bound to CPUs, of every priority, with ids and without. Each worker drives a CPU and owns jobs; it alone makes them ready, blocks
+ * and unblocks them, and whoever is idle runs them. */
+#include <stdlib.h>
+
+#include "harness.h"
+#include "scheduler.h"
+
+enum { JOBS, MODE, AGAIN, BLOCKS, BOUND, IDS };
+static const char *const modes[] = {"auto", "fenced", "asymmetric", NULL};
+
+static const setting_t settings[] = {
+    [JOBS] = SETTING_INTEGER("jobs", 128, 1, 4096, "tasks of each worker"),
+    [MODE] = SETTING_ONE_OF("mode", SCHEDULER_DEQUE_AUTO, modes, "the deques' mode"),
+    [AGAIN] = SETTING_NUMBER("again", 0.1, 0, 1, "share of the tasks that run again at once, once or twice"),
+    [BLOCKS] = SETTING_NUMBER("blocks", 0.1, 0, 1, "share of the tasks that block, and are unblocked by their worker"),
+    [BOUND] = SETTING_NUMBER("bound", 0.1, 0, 1, "share of the tasks that may run on one CPU alone, or on two"),
+    [IDS] = SETTING_NUMBER("ids", 0.1, 0, 1, "share of the tasks that have an id, and get a new one each time"),
+};
+
+typedef enum { JOB_PLAIN, JOB_AGAIN, JOB_BLOCKS, JOB_BOUND, JOB_ID } kind_t;
+
+typedef struct {
+    task_t own; /* where it has no id */
+    task_t *task;
+    task_id_t id;
+    kind_t kind;
+    uint32_t runs, expected; /* of this life; runs are written by who runs it */
+    atomic_u32_t blocked;    /* its worker has seen it BLOCKED, and not begun to unblock it */
+    uint64_t lives;
+    worker_t *owner;
+} job_t;
+
+typedef struct {
+    scheduler_cpu_t *on;
+    job_t *jobs;
+    uint32_t count;
+    uint64_t turns;
+    rng_t rng;
+    scheduler_mask_t mask;
+} state_t;
+
+/* A violation is reported by the worker on whose CPU it shows. */
+static worker_t *reporters[SCHEDULER_MAX_CPUS];
+
+static task_verdict_t run_job(task_t *task, scheduler_cpu_t *on) {
+    job_t *job = task->argument;
+    worker_t *worker = reporters[scheduler_cpu_index(on)];
+    /* edge of the oracle: the owner stores it before it unblocks */
+    if (atomic_load_acquire_u32(&job->blocked) != 0)
+        run_violation(worker, "S2", "a task runs that was seen blocked, in its life %llu", (unsigned long long)job->lives);
+    if (task->mask != NULL && !scheduler_mask_has(task->mask, scheduler_cpu_index(on)))
+        run_violation(worker, "S4", "a task runs on CPU %u, which is not in its mask", scheduler_cpu_index(on));
+    if (job->runs >= job->expected)
+        run_violation(worker, "S1", "run %u of a task that is to run %u times", job->runs + 1, job->expected);
+    job->runs++;
+    if (job->runs >= job->expected)
+        return TASK_DONE;
+    return job->kind == JOB_AGAIN ? TASK_AGAIN : TASK_BLOCK;
+}
+
+static bool check(const run_t *run, char *why, size_t size) {
+    (void)size;
+    double sum = 0;
+    for (int setting = AGAIN; setting <= IDS; setting++)
+        sum += run_float(run, (size_t)setting);
+    const char *text = run->options->threads > (int)SCHEDULER_MAX_CPUS ? "a scheduler has at most 1024 CPUs"
+                       : sum > 1 + 1e-9                                ? "again, blocks, bound and ids are more than 1 together"
+                                                                       : NULL;
+    for (size_t i = 0; text != NULL && (i == 0 || text[i - 1] != 0); i++)
+        why[i] = text[i];
+    return text == NULL;
+}
+
+static bool setup(run_t *run) {
+    scheduler_config_t config = {.cpus = (uint32_t)run->options->threads, .deque_first = 2,
+                                 .mode = (scheduler_deque_mode_t)run_int(run, MODE)};
+    scheduler_lockfree_t *scheduler = NULL;
+    status_t status = scheduler_create(&config, &scheduler);
+    run->shared = scheduler;
+    if (status != STATUS_OK)
+        run_fail(run, "the scheduler could not be made: %s", status_name(status));
+    return status == STATUS_OK;
+}
+
+static kind_t draw_kind(const run_t *run, rng_t *rng) {
+    double draw = (double)(rng_next(rng) >> 11) * 0x1p-53;
+    static const struct {
+        size_t setting;
+        kind_t kind;
+    } kinds[] = {{AGAIN, JOB_AGAIN}, {BLOCKS, JOB_BLOCKS}, {BOUND, JOB_BOUND}, {IDS, JOB_ID}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        draw -= run_float(run, kinds[i].setting);
+        if (draw < 0)
+            return kinds[i].kind;
+    }
+    return JOB_PLAIN;
+}
+
+static bool enter(worker_t *worker) {
+    uint32_t count = (uint32_t)run_int(worker->run, JOBS);
+    state_t *state = calloc(1, sizeof *state);
+    job_t *jobs = aligned_alloc(_Alignof(job_t), count * sizeof *jobs);
+    worker->state = state;
+    if (!state || !jobs) {
+        free(jobs);
+        run_fail(worker->run, "memory exhausted: %u tasks", count);
+        return false;
+    }
+    *state = (state_t){.jobs = jobs, .count = count, .rng = rng_seeded(worker->seed)};
+    scheduler_mask_add(&state->mask, (uint32_t)worker->index);
+    scheduler_mask_add(&state->mask, rng_below(&state->rng, (uint32_t)worker->run->options->threads));
+    for (uint32_t i = 0; i < count; i++) {
+        jobs[i] = (job_t){.task = &jobs[i].own, .kind = draw_kind(worker->run, &state->rng), .owner = worker};
+        task_init(&jobs[i].own, run_job, &jobs[i], (uint8_t)(i % TASK_PRIORITIES), jobs[i].kind == JOB_BOUND ? &state->mask : NULL);
+    }
+    reporters[worker->index] = worker;
+    (void)scheduler_attach(worker->run->shared, (uint32_t)worker->index, &state->on);
+    return true;
+}
+
+/* The job is over: its account, and the end of its id. */
+static void close_life(worker_t *worker, job_t *job) {
+    scheduler_lockfree_t *scheduler = worker->run->shared;
+    if (job->lives > 0 && job->runs != job->expected)
+        run_violation(worker, "S1", "a task is over after %u runs of %u", job->runs, job->expected);
+    if (job->id == TASK_NONE)
+        return;
+    task_state_t state = TASK_STATE_NEW;
+    if (scheduler_task_release(scheduler, job->id) != STATUS_OK ||
+        scheduler_state_of(scheduler, job->id, &state) != STATUS_STALE ||
+        scheduler_unblock_id(scheduler, job->id, SCHEDULER_ANY_CPU) != STATUS_STALE)
+        run_violation(worker, "S6", "id %#llx lives after its release", (unsigned long long)job->id);
+    job->id = TASK_NONE;
+    job->task = &job->own;
+}
+
+static bool open_life(worker_t *worker, state_t *state, job_t *job) {
+    task_id_t id = TASK_NONE;
+    if (job->kind == JOB_ID &&
+        scheduler_task_create(worker->run->shared, run_job, job, TASK_PRIORITY_NORMAL, NULL, &id, &job->task) != STATUS_OK)
+        return false; /* no memory, or all are in use: another time */
+    job->id = id;
+    job->runs = 0;
+    job->expected = job->kind == JOB_AGAIN ? 2 + rng_below(&state->rng, 2) : job->kind == JOB_BLOCKS ? 2 : 1;
+    job->lives++;
+    return true;
+}
+
+/* Makes ready what is over, and unblocks what is blocked. */
+static void tend(worker_t *worker, state_t *state) {
+    scheduler_lockfree_t *scheduler = worker->run->shared;
+    task_t *batch[32];
+    uint32_t count = 0, cpus = (uint32_t)worker->run->options->threads;
+    for (uint32_t i = 0; i < state->count; i++) {
+        job_t *job = &state->jobs[i];
+        task_state_t at = task_state(job->task);
+        if (at == TASK_STATE_BLOCKED && atomic_load_relaxed_u32(&job->blocked) == 0) {
+            atomic_store_release_u32(&job->blocked, 1); /* from now on it must not run */
+        } else if (at == TASK_STATE_BLOCKED) {
+            atomic_store_release_u32(&job->blocked, 0);
+            (void)scheduler_unblock(scheduler, job->task, rng_below(&state->rng, cpus));
+        } else if (at == TASK_STATE_NEW || at == TASK_STATE_COMPLETED) {
+            close_life(worker, job);
+            if (!open_life(worker, state, job))
+                continue;
+            if (rng_below(&state->rng, 2) == 0) {
+                scheduler_spawn(state->on, job->task);
+            } else {
+                batch[count++] = job->task;
+            }
+            if (count == 32) {
+                (void)scheduler_enqueue_wide(scheduler, batch, count, rng_below(&state->rng, cpus));
+                count = 0;
+            }
+        }
+    }
+    (void)scheduler_enqueue_wide(scheduler, batch, count, rng_below(&state->rng, cpus));
+}
+
+static uint64_t batch(worker_t *worker) {
+    state_t *state = worker->state;
+    tend(worker, state);
+    if (state->turns++ % 16 == 0) {
+        scheduler_stats_t stats = scheduler_stats(worker->run->shared);
+        if (stats.accepted < stats.started || stats.started < stats.finished || stats.finished < stats.blocked)
+            run_violation(worker, "S5", "%llu accepted, %llu started, %llu finished, %llu blocked",
+                          (unsigned long long)stats.accepted, (unsigned long long)stats.started,
+                          (unsigned long long)stats.finished, (unsigned long long)stats.blocked);
+    }
+    uint64_t ran = scheduler_run(state->on, BATCH_OPS);
+    if (ran == 0) /* the others have all: parks, but not for longer than a batch may take */
+        (void)scheduler_park(state->on, 1000000);
+    return ran;
+}
+
+/* Whether all of the worker's jobs are over. */
+static bool settle(worker_t *worker, state_t *state) {
+    bool over = true;
+    for (uint32_t i = 0; i < state->count; i++) {
+        job_t *job = &state->jobs[i];
+        task_state_t at = task_state(job->task);
+        if (at == TASK_STATE_BLOCKED) {
+            atomic_store_release_u32(&job->blocked, 0);
+            (void)scheduler_unblock(worker->run->shared, job->task, SCHEDULER_ANY_CPU);
+        }
+        over &= at == TASK_STATE_NEW || at == TASK_STATE_COMPLETED;
+    }
+    return over;
+}
+
+static void leave(worker_t *worker) {
+    state_t *state = worker->state;
+    /* S3: this CPU and those that are still there find everything. A bound task may wait for one that has left: it is masked for this one, too. */
+    uint64_t begin = clock_ns();
+    while (!settle(worker, state)) {
+        if (scheduler_run(state->on, 1000) == 0)
+            spin_hint(63);
+        if (clock_ns() - begin > 20000000000u) {
+            run_violation(worker, "S3", "a task is not run for 20 s, and a CPU looks for work");
+            return; /* nothing is freed: somebody may have it */
+        }
+    }
+    for (uint32_t i = 0; i < state->count; i++)
+        close_life(worker, &state->jobs[i]);
+    scheduler_detach(state->on);
+    free(state->jobs);
+    free(state);
+}
+
+static void finish(worker_t *worker) {
+    scheduler_lockfree_t *scheduler = worker->run->shared;
+    scheduler_stats_t stats = scheduler_stats(scheduler);
+    uint64_t queued = scheduler_queued(scheduler);
+    if (stats.accepted != stats.started || stats.started != stats.finished || queued != 0)
+        run_violation(worker, "S5", "%llu accepted, %llu started, %llu finished, %llu queued", (unsigned long long)stats.accepted,
+                      (unsigned long long)stats.started, (unsigned long long)stats.finished, (unsigned long long)queued);
+    run_counter(worker->run, "steals", (double)stats.steals, "steals");
+    run_counter(worker->run, "stolen", (double)stats.stolen, "tasks");
+    run_counter(worker->run, "forced", (double)stats.forced, "steals");
+    run_counter(worker->run, "blocked", (double)stats.blocked, "runs");
+    run_counter(worker->run, "parks", (double)stats.parks, "parks");
+    scheduler_destroy(scheduler);
+}
+
+static bench_t bench = {
+    .name = "scheduler_churn",
+    .summary = "every kind of task through the lock-free scheduler, under its oracles",
+    .unit_of_work = "one task run",
+    .contracts = "S1,S2,S3,S4,S5,S6",
+    .settings = settings,
+    .settings_count = sizeof settings / sizeof settings[0],
+    .check = check,
+    .setup = setup,
+    .enter = enter,
+    .batch = batch,
+    .leave = leave,
+    .finish = finish,
+};
+BENCH_REGISTER(bench)
