@@ -1,6 +1,6 @@
 // Lotteries and vectors alone: exact shares, bounded strays, and arithmetic that stops at its ends.
+#include "../kernel/pdac_vector.h"
 #include "expect.h"
-#include "pdac.h"
 
 #include <string.h>
 
@@ -138,6 +138,37 @@ static void one_dimension_is_enough_not_to_fit(void) {
     }
 }
 
+enum { BATCH_MOST = 200 };
+
+static void every_variant_says_the_same_of_many(void) {
+    static pdac_vector_t vectors[BATCH_MOST];
+    cpu_facts_t facts = cpu_facts();
+    for (int round = 0; round < 300; round++) {
+        size_t count = draw(BATCH_MOST + 1);
+        pdac_vector_t room = random_vector();
+        for (size_t i = 0; i < count; i++) {
+            vectors[i] = random_vector();
+            for (int d = 0; d < PDAC_DIMENSIONS && draw(3); d++) { // so that many fit, or nearly
+                vectors[i].of[d] = room.of[d] - (room.of[d] > 0 && draw(2));
+            }
+        }
+        for (unsigned simd = 0; simd < CPU_SIMD_COUNT; simd++) {
+            uint64_t mask[BATCH_MOST / 64 + 1] = {0};
+            size_t fit = 0;
+            if (!cpu_simd_possible(&facts, (cpu_simd_t)simd)) {
+                continue;
+            }
+            size_t said = pdac_vectors_fit_by((cpu_simd_t)simd, vectors, count, &room, mask);
+            for (size_t i = 0; i < BATCH_MOST; i++) {
+                bool fits = i < count && pdac_vector_fits(&vectors[i], &room);
+                EXPECT_EQ(mask[i / 64] >> i % 64 & 1, fits);
+                fit += fits;
+            }
+            EXPECT_EQ(said, fit);
+        }
+    }
+}
+
 int main(void) {
     shares_are_exact_over_a_period_and_stray_by_fewer_than_two();
     a_rare_class_is_spread_and_not_bunched();
@@ -145,5 +176,6 @@ int main(void) {
     tickets_are_divided_and_what_is_no_lottery_is_refused();
     vectors_stop_at_their_ends_in_every_dimension();
     one_dimension_is_enough_not_to_fit();
+    every_variant_says_the_same_of_many();
     return 0;
 }
