@@ -23,7 +23,9 @@ _Static_assert(sizeof(cap_entry_t) == 16, "a check reads one sixteen-byte entry"
 // rights have changed, before the call that did so returns. Whoever keeps an answer (capability_cache.h) reads the epoch first, then
 // asks, and may give the same answer again as long as the epoch is the same. Only raised while something is kept of the table.
 #define CAPABILITY_EPOCHS 1024u
+#ifndef CAPABILITY_EPOCH_SLOTS // a test may give each slot its own
 #define CAPABILITY_EPOCH_SLOTS 64u // neighbours that share one
+#endif
 
 // What every table begins with. Constant while the table lives.
 typedef struct capability_view {

@@ -79,7 +79,7 @@ struct capability_table {
 };
 _Static_assert(CAPABILITY_MAX_CAPACITY >> INDEX_BITS == 1, "an id has room for every slot");
 _Static_assert(offsetof(struct capability_table, view) == 0, "capability_view() finds it there");
-_Static_assert(SLOT_BATCH == CAPABILITY_EPOCH_SLOTS, "neighbours that come into use together share an epoch");
+_Static_assert(SLOT_BATCH % CAPABILITY_EPOCH_SLOTS == 0, "neighbours that come into use together share an epoch");
 _Static_assert(CAPABILITY_MAX_THREADS == RECLAIM_MAX_THREADS, "a seat here is a seat there");
 
 static inline uint64_t index_of(uint64_t id) { return id & INDEX_MASK; }
