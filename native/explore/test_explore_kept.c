@@ -1,4 +1,5 @@
-// The capability table under the explorer: a small tree that some change and hand on, while others ask, directly and through caches.
+// Kept answers and hand-overs under the explorer: a small tree that some change and hand on, while others ask, directly and through
+// caches.
 #define CAPABILITY_EPOCH_SLOTS 1u // so that no other's change hides a missing one
 #include "capability.h"
 #include "reclaim.h"
