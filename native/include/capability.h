@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "numa.h"
 #include "status.h"
 
 typedef uint64_t cap_id_t;
@@ -47,6 +48,7 @@ typedef struct capability_config {
                                // Address space is reserved for all of them, memory is taken in chunks as they come
                                // into use. The baseline has no limit and ignores it.
     uint64_t first_generation; // 0: 1. For tests of a slot's last generations.
+    numa_placement_t placement; // of each chunk, as it comes into use; where the kernel refuses, the table is right all the same
 } capability_config_t;
 
 typedef struct capability_info {

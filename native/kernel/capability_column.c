@@ -62,7 +62,7 @@ static bool members_commit(capability_table_t *table, uint64_t index) {
         return true;
     }
     uint64_t slots = capacity - first < SLOT_CHUNK ? capacity - first : SLOT_CHUNK;
-    if (!shared_commit(members_of(table) + first, slots * MEMBER_BYTES, false)) {
+    if (!table_commit(table, members_of(table) + first, slots * MEMBER_BYTES, false)) {
         return false;
     }
     /* edge COMMIT:R — that the memory is writable; :A is in members_commit */

@@ -50,6 +50,7 @@ struct capability_table {
     capability_view_t view; // first: capability_optimized.h reads it
     cap_slot_t *slots;
     uint64_t first_generation;
+    numa_placement_t placement;
     reclaim_t *domain;
     // Written by who makes or ends a cache.
     atomic_u64_t caches;
@@ -88,6 +89,10 @@ static inline uint64_t state_of(uint64_t generation, uint64_t index, phase_t pha
     return generation << INDEX_BITS | (index ^ (uint64_t)phase);
 }
 static inline phase_t phase_of(uint64_t state, uint64_t index) { return (phase_t)((state ^ index) & 3); }
+
+// --- capability_table.c ---------------------------------------------------------------------------------------------
+// Makes a part of an array writable, and puts it where the table's placement says. Safe to repeat. False without memory.
+bool table_commit(const capability_table_t *table, void *at, size_t bytes, bool huge);
 
 // --- capability_slots.c: which slots are in use -----------------------------------------------------------------
 // Puts a slot index, never 0, into *index: OK, FULL or NO_MEMORY. Outside.

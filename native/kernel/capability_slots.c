@@ -57,8 +57,8 @@ static bool commit_chunk(capability_table_t *table, uint64_t chunk) {
     uint64_t first = chunk * SLOT_CHUNK;
     uint64_t slots = table->view.mask + 1 - first < SLOT_CHUNK ? table->view.mask + 1 - first : SLOT_CHUNK;
     // Two threads may do this at once: it can be repeated, and neither waits.
-    if (!shared_commit(&table->slots[first], slots * sizeof(cap_slot_t), false) ||
-        !shared_commit(&table->view.entries[first], slots * sizeof(cap_entry_t), slots == SLOT_CHUNK)) {
+    if (!table_commit(table, &table->slots[first], slots * sizeof(cap_slot_t), false) ||
+        !table_commit(table, &table->view.entries[first], slots * sizeof(cap_entry_t), slots == SLOT_CHUNK)) {
         return false;
     }
     /* edge COMMIT:R — that the memory is writable; :A is in commit_chunk */

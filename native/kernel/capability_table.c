@@ -28,10 +28,22 @@ static void release_all(capability_table_t *table) {
     shared_free(table);
 }
 
+bool table_commit(const capability_table_t *table, void *at, size_t bytes, bool huge) {
+    if (!shared_commit(at, bytes, huge)) {
+        return false;
+    }
+    if (table->placement.policy != NUMA_FIRST_TOUCH) {
+        (void)numa_place(numa_system(), at, bytes, table->placement); // a wish: the table is right without it
+    }
+    return true;
+}
+
 status_t capability_table_create(const capability_config_t *config, capability_table_t **out) {
     uint64_t wanted = config != NULL && config->capacity != 0 ? config->capacity : CAPACITY_DEFAULT;
     uint64_t generation = config != NULL && config->first_generation != 0 ? config->first_generation : 1;
-    if (wanted > CAPABILITY_MAX_CAPACITY || generation > GENERATION_MAX) {
+    numa_placement_t placement = config != NULL ? config->placement : (numa_placement_t){NUMA_FIRST_TOUCH, 0};
+    if (wanted > CAPABILITY_MAX_CAPACITY || generation > GENERATION_MAX ||
+        numa_place(numa_system(), NULL, 0, placement) == STATUS_INVALID) {
         return STATUS_INVALID;
     }
     capability_table_t *table = shared_alloc_aligned(sizeof *table);
@@ -41,13 +53,14 @@ status_t capability_table_create(const capability_config_t *config, capability_t
     uint64_t capacity = capacity_from(wanted);
     table->view.mask = capacity - 1;
     table->first_generation = generation;
+    table->placement = placement;
     table->view.epochs = table->epochs;
     table->domain = reclaim_create();
     table->view.entries = shared_reserve(entries_size(capacity));
     table->slots = shared_reserve(slots_size(capacity));
     size_t first = capacity < SLOT_CHUNK ? capacity : SLOT_CHUNK;
     if (table->domain == NULL || table->view.entries == NULL || table->slots == NULL ||
-        !shared_commit(table->view.entries, entries_size(first), false)) {
+        !table_commit(table, table->view.entries, entries_size(first), false)) {
         release_all(table);
         return STATUS_NO_MEMORY;
     }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../kernel/numa_layout.h"
+#include "capability_optimized.h"
 #include "expect.h"
 
 // --- a sysfs of our own -----------------------------------------------------------------------------------------------
@@ -337,6 +338,34 @@ static void memory_is_where_it_was_put(void) {
     }
 }
 
+static void a_table_is_right_wherever_its_memory_is(void) {
+    const numa_topology_t *topology = numa_system();
+    for (unsigned i = 0; i < numa_nodes(topology) + 2; i++) {
+        numa_placement_t placement = {i == 0 ? NUMA_FIRST_TOUCH : i == 1 ? NUMA_INTERLEAVE : NUMA_BIND, i < 2 ? 0 : i - 2};
+        capability_config_t config = {.capacity = 1 << 18, .placement = placement};
+        capability_table_t *table = NULL;
+        capability_thread_t *self = NULL;
+        if (placement.policy == NUMA_BIND && !numa_has_memory(topology, placement.node)) {
+            EXPECT_EQ(capability_table_create(&config, &table), STATUS_INVALID);
+            continue;
+        }
+        EXPECT_EQ(capability_table_create(&config, &table), STATUS_OK);
+        EXPECT_EQ(capability_thread_join(table, &self), STATUS_OK);
+        cap_id_t id = CAPABILITY_NONE;
+        for (int count = 0; count < 3000; count++) {
+            EXPECT_EQ(capability_create(self, 1, 3, &id), STATUS_OK);
+            EXPECT(capability_check(table, id, 2));
+        }
+        unsigned found = numa_node_of_page(topology, capability_find(table, id).entry);
+        EXPECT(placement.policy != NUMA_BIND || found == placement.node || found == numa_nodes(topology));
+        capability_thread_leave(self);
+        capability_table_destroy(table);
+    }
+    capability_config_t config = {.placement = {NUMA_BIND, numa_nodes(topology)}};
+    capability_table_t *table = NULL;
+    EXPECT_EQ(capability_table_create(&config, &table), STATUS_INVALID);
+}
+
 static void what_is_measured_is_learned(void) {
     const numa_topology_t *topology = numa_system();
     numa_distances_t *distances = NULL;
@@ -368,6 +397,7 @@ int main(void) {
     a_kernel_that_refuses_changes_no_answer_but_one();
     everybody_gets_the_same_system();
     memory_is_where_it_was_put();
+    a_table_is_right_wherever_its_memory_is();
     what_is_measured_is_learned();
     EXPECT_EQ(rmdir(root), 0);
     puts("ok numa: topology, nearness, placement, refusals, this machine");
