@@ -270,13 +270,14 @@ class Supervisor:
         if not data:
             self._close(stream)
             return
-        self.read_bytes += len(data)
-        if self.flooded:
-            return  # read so that it can end, and thrown away
-        for line in stream.splitter.feed(data):
-            self._take(stream.name, line)
-            if self._is_flood():
-                return
+        if not self.flooded:
+            # what one reading brings beyond the limit costs none of the lines before it
+            room = max(0, self.order.limits.output_bytes - self.read_bytes)
+            for line in stream.splitter.feed(data[:room]):
+                self._take(stream.name, line)
+                if self._is_flood():
+                    break
+        self.read_bytes += len(data)  # once flooded: read so that it can end, and thrown away
         self._is_flood()
 
     def _close(self, stream: _Stream) -> None:

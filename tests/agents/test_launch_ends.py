@@ -142,6 +142,16 @@ def test_a_flood_of_lines_is_ended(host: Host) -> None:
     assert (host.launch_folder(order) / "journal.ndjson").stat().st_size < 102_000
 
 
+def test_of_a_flood_in_one_reading_the_lines_within_the_limit_are_kept(host: Host) -> None:
+    # one write of a pipe's whole room: the reader finds all of it at once
+    code = "import os\nos.write(1, b'flood\\n' * 10_000)"
+    entries = host.run(host.order(sys.executable, "-c", code, output_bytes=6_000))
+    assert end(entries)["reason"] == "output"
+    kept = [d["text"] for d in data_of(entries, "output")]
+    assert len(kept) > 40
+    assert set(kept) == {"flood"}
+
+
 def test_of_many_lines_the_first_are_kept_and_the_report_on_stderr_too(host: Host) -> None:
     script = "i=0; while [ $i -lt 5000 ]; do echo $i; i=$((i+1)); done; echo report >&2"
     entries = host.run(host.order("sh", "-c", script))
