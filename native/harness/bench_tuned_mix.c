@@ -5,7 +5,7 @@
 
 enum { PHASE, IDS, HOT_IDS, PHASE_MS, TURN_PERCENT, CACHE, GROUP, SIMD, PREFETCH, VICTIM, BUNDLE, QUANTUM_US };
 
-static const char *const phase_names[] = {"mix", "hot", "scattered", "far", "small", "steal", "service", "compute", NULL};
+static const char *const phase_names[] = {"mix", "hot", "scattered", "far", "near", "small", "steal", "service", "compute", NULL};
 static const char *const victim_names[] = {"nearest", "random", "last", NULL};
 
 static const setting_t settings[] = {
@@ -145,6 +145,7 @@ static const char *const cost_names[TUNED_PHASES][CONTENDERS] = {
     [PHASE_HOT] = NAMES("hot"),
     [PHASE_SCATTERED] = NAMES("scattered"),
     [PHASE_FAR] = NAMES("far"),
+    [PHASE_NEAR] = NAMES("near"),
     [PHASE_SMALL] = NAMES("small"),
     [PHASE_STEAL] = NAMES("steal"),
     [PHASE_SERVICE] = NAMES("service"),

@@ -1,8 +1,9 @@
 /* The phases that check capabilities. What must be allowed is known for every stride of a list. */
 #include "capability_optimized.h"
+#include "capability_simd.h"
 #include "tuned_world.h"
 
-enum { BURST_FAR = 256, HOT_CHUNK = 2 * TUNED_STRIDE };
+enum { BURST_LONG = 256, HOT_CHUNK = 2 * TUNED_STRIDE, NEAR_CHUNK = 4 * TUNED_STRIDE };
 
 bool tuned_check(contender_t *contender, cap_id_t id) {
     if (contender->values[TUNING_CACHE] == 0)
@@ -79,26 +80,37 @@ static uint64_t check_burst(contender_t *contender, const cap_id_t *ids, uint64_
     uint64_t group = contender->values[TUNING_GROUP];
     uint64_t simd_from = contender->values[TUNING_SIMD];
     uint64_t ahead = contender->values[TUNING_PREFETCH];
-    uint64_t mask[BURST_FAR / 64];
+    uint64_t mask[BURST_LONG / 64];
     uint64_t allowed = 0;
     for (uint64_t i = 0; i < count; i += group) {
         uint64_t n = count - i < group ? count - i : group;
-        (void)simd_from;
-        allowed += check_scalar(table, ids + i, n, ahead, mask);
+        if (n >= simd_from)
+            allowed += capability_check_simd_ahead(table, ids + i, n, TUNED_RIGHT, (unsigned)ahead, mask);
+        else
+            allowed += check_scalar(table, ids + i, n, ahead, mask);
     }
     return allowed;
 }
 
+static uint64_t check_long(contender_t *contender, int phase, const tuned_list_t *list, uint64_t count, double *signature) {
+    uint64_t expected = 0;
+    const cap_id_t *ids = take(contender, phase, list, count, &expected);
+    uint64_t allowed = 0;
+    for (uint64_t i = 0; i < count; i += BURST_LONG)
+        allowed += check_burst(contender, ids + i, BURST_LONG);
+    hold(contender, phase, allowed, expected);
+    *signature = BURST_LONG;
+    return count;
+}
+
 /* Long bursts, far from any cache. */
 uint64_t tuned_chunk_far(contender_t *contender, double *signature) {
-    uint64_t expected = 0;
-    const cap_id_t *ids = take(contender, PHASE_FAR, &contender->table->everywhere, TUNED_STRIDE, &expected);
-    uint64_t allowed = 0;
-    for (uint64_t i = 0; i < TUNED_STRIDE; i += BURST_FAR)
-        allowed += check_burst(contender, ids + i, BURST_FAR);
-    hold(contender, PHASE_FAR, allowed, expected);
-    *signature = BURST_FAR;
-    return TUNED_STRIDE;
+    return check_long(contender, PHASE_FAR, &contender->table->everywhere, TUNED_STRIDE, signature);
+}
+
+/* Long bursts over few ids. */
+uint64_t tuned_chunk_near(contender_t *contender, double *signature) {
+    return check_long(contender, PHASE_NEAR, &contender->table->near, NEAR_CHUNK, signature);
 }
 
 /* Short bursts, 3 to 12 at a time, near by. */

@@ -25,6 +25,7 @@ const tuned_phase_t tuned_phases[TUNED_PHASES] = {
     [PHASE_HOT] = {"hot", TUNING_CHECKS, 24, 192, 0, tuned_chunk_hot},
     [PHASE_SCATTERED] = {"scattered", TUNING_CHECKS, 24, 192, 0, tuned_chunk_scattered},
     [PHASE_FAR] = {"far", TUNING_BATCHES, 24, 192, 0, tuned_chunk_far},
+    [PHASE_NEAR] = {"near", TUNING_BATCHES, 24, 192, 0, tuned_chunk_near},
     [PHASE_SMALL] = {"small", TUNING_BATCHES, 24, 192, 0, tuned_chunk_small},
     [PHASE_STEAL] = {"steal", TUNING_TASKS, 24, 96, 0, chunk_steal},
     [PHASE_SERVICE] = {"service", TUNING_RUNS, 1, 16, 4000000, chunk_service},
@@ -60,11 +61,9 @@ static void adopt_all(contender_t *contender) {
 }
 
 static bool make_parts(contender_t *contender, const tuned_walk_t *walks, bool tuned) {
-    /* A longer quantum than 3 ms is no better here, and takes long to try. */
-    static const tuning_config_t bounds = {.allowed = {[TUNING_QUANTUM] = 0x1f}};
     uint64_t entries = contender->values[TUNING_CACHE];
     return capability_cache_create(contender->table->table, entries, &contender->cache) == STATUS_OK &&
-           (!tuned || tuning_create(&bounds, &contender->tuning) == STATUS_OK) && tuned_steals_make(contender, &contender->steals) &&
+           (!tuned || tuning_create(NULL, &contender->tuning) == STATUS_OK) && tuned_steals_make(contender, &contender->steals) &&
            tuned_runs_make(contender, NULL, &contender->service) && tuned_runs_make(contender, walks, &contender->compute);
 }
 
@@ -101,6 +100,8 @@ void contender_free(contender_t *contender) {
     tuned_runs_free(contender->compute);
 }
 
+/* A step of the loop takes microseconds; one that took so long was interrupted. */
+#define OTHERS_NS 1000000u
 /* A part ends early where chunks take long, as under a sanitizer. */
 #define PART_NS 1000000u
 
@@ -136,7 +137,7 @@ static uint64_t part_tuned(contender_t *contender, const tuned_phase_t *phase) {
         if (tuning_end(tuning, phase->class, done, signature, now)) {
             adopt_all(contender);
             uint64_t after = loop_ns(phase) - shift;
-            tuning_charge(tuning, after - now);
+            tuning_charge(tuning, after - now < OTHERS_NS ? after - now : 0);
             tuning_begin(tuning, phase->class, after);
             now = after;
         }

@@ -3,7 +3,7 @@
 
 #include "tuned_world.h"
 
-enum { LIST_MOST = 1 << 20, HOT_LENGTH = 1 << 16 };
+enum { LIST_MOST = 1 << 20, HOT_LENGTH = 1 << 16, NEAR = 256 };
 
 static bool make_ids(run_t *run, tuned_table_t *table) {
     capability_thread_t *seat = NULL;
@@ -62,7 +62,8 @@ bool tuned_table_make(run_t *run, uint64_t count, uint64_t hot, tuned_table_t *t
         for (uint64_t i = 0; i < hot; i++)
             chosen[i] = rng_below(&rng, (uint32_t)count);
         good = make_list(table, NULL, count, count < LIST_MOST ? count : LIST_MOST, &rng, &table->everywhere) &&
-               make_list(table, chosen, hot, HOT_LENGTH, &rng, &table->hot);
+               make_list(table, chosen, hot, HOT_LENGTH, &rng, &table->hot) &&
+               make_list(table, chosen, hot < NEAR ? hot : NEAR, HOT_LENGTH, &rng, &table->near);
     }
     free(chosen);
     if (!good)
@@ -79,6 +80,8 @@ void tuned_table_free(tuned_table_t *table) {
     free(table->everywhere.allowed);
     free(table->hot.ids);
     free(table->hot.allowed);
+    free(table->near.ids);
+    free(table->near.allowed);
 }
 
 void tuned_revoke_one(contender_t *contender, capability_thread_t *seat) {

@@ -12,7 +12,7 @@
 #include "tuning.h"
 
 enum { CONTENDER_ORIGINAL, CONTENDER_FIXED, CONTENDER_TUNED, CONTENDERS };
-enum { PHASE_HOT, PHASE_SCATTERED, PHASE_FAR, PHASE_SMALL, PHASE_STEAL, PHASE_SERVICE, PHASE_COMPUTE, TUNED_PHASES };
+enum { PHASE_HOT, PHASE_SCATTERED, PHASE_FAR, PHASE_NEAR, PHASE_SMALL, PHASE_STEAL, PHASE_SERVICE, PHASE_COMPUTE, TUNED_PHASES };
 
 struct tuned_walk; /* tuned_runs.h */
 
@@ -33,7 +33,7 @@ typedef struct {
     uint64_t count;
     cap_id_t *ids;
     uint8_t *allowed; /* per id */
-    tuned_list_t everywhere, hot;
+    tuned_list_t everywhere, hot, near;
     tuning_decision_t placement;
 } tuned_table_t;
 
@@ -83,6 +83,7 @@ void tuned_revoke_one(contender_t *contender, capability_thread_t *seat);
 uint64_t tuned_chunk_hot(contender_t *contender, double *signature);
 uint64_t tuned_chunk_scattered(contender_t *contender, double *signature);
 uint64_t tuned_chunk_far(contender_t *contender, double *signature);
+uint64_t tuned_chunk_near(contender_t *contender, double *signature);
 uint64_t tuned_chunk_small(contender_t *contender, double *signature);
 bool tuned_check(contender_t *contender, cap_id_t id);
 

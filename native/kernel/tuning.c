@@ -178,6 +178,9 @@ static bool climbs(const tuning_ladder_t *ladder, const tuning_search_t *search)
 
 static uint32_t turns_in_all(const tuning_ladder_t *ladder, const tuning_search_t *search, const meter_t *meter) {
     uint32_t rounds = climbs(ladder, search) ? 1 : (ladder->samples + ladder->dwell - 1) / ladder->dwell;
+    if (search->stage == TUNING_DUEL && ladder->survey == TUNING_ROTATE) {
+        rounds = (TUNING_SAMPLES + ladder->dwell - 1) / ladder->dwell; // the machine may have been faster in one block than in another
+    }
     return rungs_in(meter->mask) * rounds;
 }
 

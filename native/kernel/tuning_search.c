@@ -12,8 +12,8 @@
 
 #define ROUNDS_MOST 2u
 #define ALARMS_MOST 5u
-#define FAR 0.25     // better by this share
-#define FAR_FROM 5u  // and over so many chunks: no duel
+#define FAR 0.25    // better by this share, over so many chunks, and measured by turns of one chunk:
+#define FAR_FROM 5u // no duel
 
 static bool is_allowed(uint32_t mask, uint32_t rung) { return (mask >> rung & 1) != 0; }
 
@@ -164,7 +164,8 @@ static tuning_decision_t judge(const tuning_rules_t *rules, const uint32_t allow
     bool unseen = evidence->counted[present] == 0;
     double cost = evidence->costs[present];
     bool better = best != present && (unseen || evidence->costs[best] < cost * (1 - rules->gain));
-    bool far = evidence->costs[best] < cost * (1 - FAR) && evidence->counted[best] >= FAR_FROM;
+    bool mixed = tuning_ladders[search->knob].survey == TUNING_ROTATE && tuning_ladders[search->knob].dwell == 1;
+    bool far = mixed && evidence->costs[best] < cost * (1 - FAR) && evidence->counted[best] >= FAR_FROM;
     if (better && !duel && !unseen && !far) {
         search->stage = TUNING_DUEL;
         search->challenger = best;

@@ -6,7 +6,7 @@ import pytest
 from harness_calls import Harness, Said
 
 pytestmark = pytest.mark.native
-PHASES = ["hot", "scattered", "far", "small", "steal", "service", "compute"]
+PHASES = ["hot", "scattered", "far", "near", "small", "steal", "service", "compute"]
 KNOBS = {"cache", "group", "simd", "prefetch", "victim", "bundle", "quantum", "node"}
 
 
