@@ -208,13 +208,14 @@ static void finish(worker_t *worker) {
     run_t *run = worker->run;
     shared_t *shared = run->shared;
     tuning_totals_t sum = {0};
+    double watch_ns = contender_watch_ns();
     for (int w = 0; w < run->options->threads; w++) {
         const tuning_totals_t *totals = &shared->reports[w].totals;
         sum.surveys += totals->surveys;
         sum.duels += totals->duels;
         sum.moves += totals->moves;
         sum.seen_ns += totals->seen_ns;
-        sum.charged_ns += totals->charged_ns;
+        sum.charged_ns += totals->charged_ns + (uint64_t)((double)totals->chunks * watch_ns);
         sum.survey_ns += totals->survey_ns;
     }
     report_costs(run, shared);

@@ -3,7 +3,7 @@
 #include "capability_simd.h"
 #include "tuned_world.h"
 
-enum { BURST_LONG = 256, HOT_CHUNK = 2 * TUNED_STRIDE, NEAR_CHUNK = 4 * TUNED_STRIDE };
+enum { BURST_LONG = 256, HOT_CHUNK = 2 * TUNED_STRIDE, NEAR_CHUNK = 8 * TUNED_STRIDE };
 
 bool tuned_check(contender_t *contender, cap_id_t id) {
     if (contender->values[TUNING_CACHE] == 0)

@@ -93,6 +93,8 @@ bool contender_make(worker_t *worker, const tuned_table_t *table, const struct t
 void contender_free(contender_t *contender);
 /* A part of its turn in a phase, on its account if it counts. Units done. */
 uint64_t contender_part(contender_t *contender, int phase, bool counts);
+/* What the loop costs per chunk as long as it only watches, its look at the clock included. */
+double contender_watch_ns(void);
 /* Whether its turn is over; then the next part begins another. */
 bool contender_is_through(contender_t *contender, int phase);
 
