@@ -166,8 +166,8 @@ void *deque_pop_exposed(deque_t *deque) {
         /* edge TAKEN:RA — that the places were read; :A is in deque_make_room */
         if (atomic_cas_acq_rel_u64(&deque->top, &top, top + count)) {
             deque->limit = top + count + deque->mask + 1;
-            for (uint64_t i = count - 1; i > 0; i--) {
-                (void)deque_push(deque, items[i]); // there is room: `count` places have just become free
+            for (uint64_t i = count; i > 1; i--) {
+                (void)deque_push(deque, items[i - 1]); // there is room: `count` places have just become free
             }
             return items[0];
         }

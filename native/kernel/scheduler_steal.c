@@ -67,8 +67,8 @@ static bool may_watch(const scheduler_cpu_t *on, const scheduler_cpu_t *from) {
 static task_t *keep(scheduler_cpu_t *on, void **items, uint32_t count) {
     count_up(&on->counts.stolen, count);
     count_up(&on->counts.steals, 1);
-    for (uint32_t i = count - 1; i > 0; i--) {
-        queue_own(on, items[i]);
+    for (uint32_t i = count; i > 1; i--) {
+        queue_own(on, items[i - 1]);
     }
     return items[0];
 }
