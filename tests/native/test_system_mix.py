@@ -1,4 +1,5 @@
-"""The whole system at work: nothing is lost, nothing runs after its revoke, and all counts balance, lock-free and under locks."""
+"""The whole system at work, and the scheduler alone: nothing is lost, nothing runs after its revoke, and all counts balance,
+lock-free and under locks."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from harness_calls import Harness, Said
 
 pytestmark = pytest.mark.native
 BENCHES = ("system_mix", "baseline_system_mix")
+CHURNS = ("task_churn", "baseline_task_churn")
 
 
 def run(harness: Harness, bench: str, threads: int, *more: str) -> Said:
@@ -34,6 +36,14 @@ def test_what_is_revoked_while_it_waits_never_runs(harness: Harness, bench: str)
     assert said.of("violation") == []
     assert said.status == 0
     assert 0 < counters(said)["tasks_run"] == counters(said)["tasks_refused"]
+
+
+@pytest.mark.parametrize("bench", CHURNS)
+def test_tasks_of_every_kind_are_run_as_the_contract_says(harness: Harness, bench: str) -> None:
+    said = run(harness, bench, 3)
+    assert said.of("violation") == []
+    assert (said.status, said.result["status"]) == (0, "ok")
+    assert counters(said)["runs"] > 0
 
 
 @pytest.mark.parametrize("bench", BENCHES)
