@@ -1,10 +1,11 @@
 // The contract of scheduler.h, case by case, mostly in one thread: it drives several CPUs by turns.
-#include "scheduler.h"
+#include "scheduler_optimized.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "expect.h"
+#include "memory_limits.h"
 
 static scheduler_lockfree_t *make(uint32_t cpus, const scheduler_config_t *like) {
     scheduler_config_t config = like != NULL ? *like : (scheduler_config_t){0};
@@ -440,6 +441,68 @@ static void test_shares_of_priorities_one_at_a_time(void) {
     free(low);
 }
 
+static void test_collected(void) {
+    scheduler_lockfree_t *scheduler = make(1, NULL);
+    scheduler_cpu_t *on = drive(scheduler, 0);
+    task_t *tasks = tasks_of(100, note, TASK_PRIORITY_NORMAL, NULL);
+    scheduler_batch_t batch = scheduler_batch_for(scheduler, SCHEDULER_ANY_CPU);
+    EXPECT_EQ(scheduler_batch_flush(&batch), STATUS_OK);
+    for (uint32_t i = 0; i < 100; i++) {
+        scheduler_prefetch(&tasks[i]);
+        EXPECT_EQ(scheduler_batch_add(&batch, &tasks[i]), STATUS_OK);
+    }
+    EXPECT_EQ(scheduler_run(on, 1000), 96);
+    EXPECT_EQ(scheduler_batch_flush(&batch), STATUS_OK);
+    EXPECT_EQ(scheduler_run(on, 1000), 4);
+    batch.cpu = 7;
+    for (uint32_t i = 0; i < SCHEDULER_BATCH; i++) {
+        EXPECT_EQ(scheduler_batch_add(&batch, &tasks[i]), STATUS_OK);
+    }
+    EXPECT_EQ(scheduler_batch_add(&batch, &tasks[99]), STATUS_INVALID);
+    EXPECT_EQ(batch.count, SCHEDULER_BATCH);
+    scheduler_detach(on);
+    end(scheduler);
+    free(tasks);
+}
+
+// Where a deque cannot grow, nothing is refused and nothing lost. In a child, since the limit stays.
+static void test_without_memory(void) {
+    enum { MANY = 1 << 18 };
+    if (!memory_limits_hold()) {
+        return;
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        scheduler_lockfree_t *scheduler = make(1, NULL);
+        scheduler_cpu_t *on = drive(scheduler, 0);
+        task_t *tasks = tasks_of(MANY, note, TASK_PRIORITY_NORMAL, NULL);
+        task_t **pointers = pointers_to(tasks, MANY);
+        struct rlimit limit = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20}; // less than there is: nothing more
+        EXPECT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+        task_id_t id = TASK_NONE;
+        task_t *task = NULL;
+        EXPECT_EQ(scheduler_task_create(scheduler, note, NULL, 0, NULL, &id, &task), STATUS_NO_MEMORY);
+        for (uint32_t i = 0; i < MANY / 2; i++) {
+            scheduler_spawn(on, &tasks[i]);
+        }
+        scheduler_enqueue_batch(scheduler, pointers + MANY / 2, MANY / 2, 0);
+        ran = 0;
+        EXPECT_EQ(scheduler_run(on, UINT64_MAX), MANY);
+        EXPECT_EQ(ran, MANY);
+        for (uint32_t i = 0; i < MANY; i++) {
+            EXPECT_EQ(task_state(&tasks[i]), TASK_STATE_COMPLETED);
+        }
+        scheduler_detach(on);
+        end(scheduler);
+        free(pointers);
+        free(tasks);
+        _exit(0);
+    }
+    int status = 1;
+    EXPECT(child > 0 && waitpid(child, &status, 0) == child);
+    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 int main(void) {
     test_batch();
     test_order_of_a_batch();
@@ -452,6 +515,8 @@ int main(void) {
     test_bad_input();
     test_many_cpus();
     test_budget();
+    test_collected();
+    test_without_memory();
     test_shares_of_priorities_one_at_a_time();
     printf("ok scheduler\n");
     return 0;
