@@ -15,7 +15,7 @@ import pytest
 NATIVE = Path(__file__).parents[2] / "native"
 SCRIPT = NATIVE / "tools" / "check_mutants.py"
 PATCHES = sorted((NATIVE / "mutants").glob("*.patch"))
-CONTRACT = re.compile(r"Breaks: (?:[CSP]\d|[A-Z][a-z]\w*)")
+CONTRACT = re.compile(r"Breaks: (?:[CSPG]\d|[A-Z][a-z]\w*)")
 
 pytestmark = pytest.mark.timeout(900)
 
