@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "expect.h"
-#include "memory_limits.h"
 
 static scheduler_lockfree_t *make(uint32_t cpus, const scheduler_config_t *like) {
     scheduler_config_t config = like != NULL ? *like : (scheduler_config_t){0};
@@ -465,44 +464,6 @@ static void test_collected(void) {
     free(tasks);
 }
 
-// Where a deque cannot grow, nothing is refused and nothing lost. In a child, since the limit stays.
-static void test_without_memory(void) {
-    enum { MANY = 1 << 18 };
-    if (!memory_limits_hold()) {
-        return;
-    }
-    pid_t child = fork();
-    if (child == 0) {
-        scheduler_lockfree_t *scheduler = make(1, NULL);
-        scheduler_cpu_t *on = drive(scheduler, 0);
-        task_t *tasks = tasks_of(MANY, note, TASK_PRIORITY_NORMAL, NULL);
-        task_t **pointers = pointers_to(tasks, MANY);
-        struct rlimit limit = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20}; // less than there is: nothing more
-        EXPECT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
-        task_id_t id = TASK_NONE;
-        task_t *task = NULL;
-        EXPECT_EQ(scheduler_task_create(scheduler, note, NULL, 0, NULL, &id, &task), STATUS_NO_MEMORY);
-        for (uint32_t i = 0; i < MANY / 2; i++) {
-            scheduler_spawn(on, &tasks[i]);
-        }
-        scheduler_enqueue_batch(scheduler, pointers + MANY / 2, MANY / 2, 0);
-        ran = 0;
-        EXPECT_EQ(scheduler_run(on, UINT64_MAX), MANY);
-        EXPECT_EQ(ran, MANY);
-        for (uint32_t i = 0; i < MANY; i++) {
-            EXPECT_EQ(task_state(&tasks[i]), TASK_STATE_COMPLETED);
-        }
-        scheduler_detach(on);
-        end(scheduler);
-        free(pointers);
-        free(tasks);
-        _exit(0);
-    }
-    int status = 1;
-    EXPECT(child > 0 && waitpid(child, &status, 0) == child);
-    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 int main(void) {
     test_batch();
     test_order_of_a_batch();
@@ -516,7 +477,6 @@ int main(void) {
     test_many_cpus();
     test_budget();
     test_collected();
-    test_without_memory();
     test_shares_of_priorities_one_at_a_time();
     printf("ok scheduler\n");
     return 0;
