@@ -138,7 +138,7 @@ static void *producer(void *argument) {
 // S5, all the time.
 static void *observer(void *argument) {
     (void)argument;
-    for (unsigned round = 0; atomic_load_acquire_u32(&finished) == 0; round++) {
+    while (atomic_load_acquire_u32(&finished) == 0) {
         scheduler_stats_t stats = scheduler_stats(scheduler);
         EXPECT(stats.accepted >= stats.started && stats.started >= stats.finished && stats.finished >= stats.blocked);
         spin_hint(63);
