@@ -158,7 +158,7 @@ void *deque_pop_exposed(deque_t *deque) {
     /* edge TAKEN:A — that others have read what they took; :RA is in deque_steal */
     uint64_t top = atomic_load_acquire_u64(&deque->top);
     while (top != split) {
-        uint64_t count = (split - top + 1) / 2;
+        uint64_t count = (split - top - 1) / 2 + 1;
         count = count < DEQUE_TAKE_BACK ? count : DEQUE_TAKE_BACK;
         for (uint64_t i = 0; i < count; i++) {
             items[i] = slot_load(deque->ring, top + i);
