@@ -177,12 +177,13 @@ static uint64_t look(worker_t *worker, state_t *state, const capability_simd_ops
     (void)capability_column_check_by(by, board->column, first, count, need, &allowed);
     atomic_fence_seq_cst(); /* the facts of after are read after the words */
     for (uint64_t i = 0; i < count; i++) {
+        uint64_t place_at = first + i;
         uint64_t after = atomic_load_explicit(&board->facts[first + i].word, memory_order_acquire);
         bool passes = (allowed >> i & 1) != 0;
         if (!fits(before[i], after, need, passes))
             run_violation(worker, passes ? (before[i] & ENDED ? "C1" : "C2") : "C6",
                           "place %llu %s for %#llx: %#llx was taken or ended before, %#llx after",
-                          (unsigned long long)(first + i), passes ? "passes" : "does not pass", (unsigned long long)need,
+                          (unsigned long long)place_at, passes ? "passes" : "does not pass", (unsigned long long)need,
                           (unsigned long long)before[i], (unsigned long long)after);
     }
     return count;
