@@ -1,5 +1,6 @@
 /* op_dag: a PDAC graph over the lock-free scheduler, one CPU of it per worker. */
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "arms.h"
@@ -12,6 +13,8 @@ typedef struct {
     pdac_t *engine;
     pdac_graph_t *graph;
     uint32_t nodes, workers;
+    _Atomic(uint32_t) started; /* runs */
+    uint32_t *seen;            /* of them, by worker; written by it alone */
 } dag_t;
 
 static void nothing(void *context, pdac_node_t node, uint32_t worker) {
@@ -39,7 +42,12 @@ static bool setup_for(run_t *run, void **shared, uint32_t workers) {
     }
     dag->nodes = (uint32_t)run_int(run, OP_DAG_NODES);
     dag->workers = workers;
-    scheduler_config_t cpus = {.cpus = workers};
+    dag->seen = calloc(workers, sizeof *dag->seen);
+    if (!dag->seen) {
+        run_fail(run, "memory exhausted: %u workers", workers);
+        return false;
+    }
+    scheduler_config_t cpus = {.cpus = workers, .mode = SCHEDULER_DEQUE_FENCED}; /* a graph takes few tasks from a deque */
     status_t status = scheduler_create(&cpus, &dag->scheduler);
     pdac_config_t config = {.scheduler = dag->scheduler};
     if (status == STATUS_OK)
@@ -81,6 +89,11 @@ static uint64_t sample_of(worker_t *worker, void *shared, void *state, const sam
     dag_t *dag = shared;
     if (worker->index == 0 && pdac_start(dag->graph) != STATUS_OK)
         run_fail(worker->run, "the graph could not be started again");
+    if (worker->index == 0)
+        atomic_store_explicit(&dag->started, dag->seen[0] + 1, memory_order_release);
+    uint32_t run = ++dag->seen[worker->index];
+    while (atomic_load_explicit(&dag->started, memory_order_acquire) != run) /* else the run before would seem to be this one's end */
+        sched_yield();
     for (unsigned idle = 0; !pdac_is_over(dag->graph);)
         if (scheduler_run(state, dag->nodes) == 0 && ++idle % 256 == 0)
             sched_yield();
@@ -105,6 +118,7 @@ static void finish(run_t *run, void *shared) {
     while (scheduler_rest(dag->scheduler, rest, 16) > 0)
         ;
     scheduler_destroy(dag->scheduler);
+    free(dag->seen);
     free(dag);
 }
 

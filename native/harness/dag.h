@@ -51,7 +51,8 @@ static inline bool dag_good(run_t *run, status_t status, const char *what) {
 static inline bool dag_create(run_t *run, dag_t *dag, pdac_config_t *config) {
     dag->threads = run->options->threads;
     dag->workers = calloc((size_t)dag->threads, sizeof(worker_t *));
-    scheduler_config_t cpus = {.cpus = (uint32_t)dag->threads};
+    /* a graph takes few tasks from a deque, and each steal by membarrier would stop who runs it */
+    scheduler_config_t cpus = {.cpus = (uint32_t)dag->threads, .mode = SCHEDULER_DEQUE_FENCED};
     if (!dag->workers) {
         run_fail(run, "memory exhausted: %d workers", dag->threads);
         return false;

@@ -182,8 +182,8 @@ static void share_all(hand_t *hand) {
 }
 
 static void share_once(hand_t *hand, pdac_offer_t *offer) {
-    /* relaxed: a hint */
-    if (offer->chunk != NULL && atomic_load_relaxed_u32(&offer->chunk->taken) == offer->taken) {
+    uint32_t place = pdac_offer_place(offer);
+    if (place == OFFERS) {
         return;
     }
     pdac_chunk_t *chunk = pdac_pool_take(&hand->graph->spare);
@@ -194,9 +194,7 @@ static void share_once(hand_t *hand, pdac_offer_t *offer) {
         pdac_pool_give(chunk);
         return;
     }
-    offer->chunk = chunk;
-    /* relaxed: nobody else has the chunk */
-    offer->taken = atomic_load_relaxed_u32(&chunk->taken);
+    pdac_offer_put(offer, place, chunk);
     send(hand, chunk);
 }
 

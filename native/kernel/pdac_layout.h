@@ -85,12 +85,32 @@ void pdac_pool_destroy(pdac_pool_t *pool);
 pdac_chunk_t *pdac_pool_take(pdac_pool_t *pool); // NULL: all are under way
 void pdac_pool_give(pdac_chunk_t *chunk);
 
-// What a worker has given away of this graph: no more before it was taken. Written by that worker alone.
+// What a worker has given away of this graph: no more before it was taken. Two at a time: to the scheduler's thieves a CPU's only task is its
+// owner's next. Written by that worker alone.
+#define OFFERS 2u
 typedef struct pdac_offer {
-    _Alignas(CPU_PAIR) pdac_chunk_t *chunk; // NULL: nothing yet
-    uint32_t taken;                         // of that chunk when it was given away
-    uint32_t look;                          // nodes that it runs between two looks at that
+    _Alignas(CPU_PAIR) pdac_chunk_t *chunk[OFFERS]; // NULL: nothing yet
+    uint32_t taken[OFFERS];                         // of that chunk when it was given away
+    uint32_t look;                                  // nodes that it runs between two looks at that
 } pdac_offer_t;
+
+// The place for another gift; OFFERS where none was taken yet.
+static inline uint32_t pdac_offer_place(const pdac_offer_t *offer) {
+    uint32_t place = 0;
+    while (place < OFFERS && offer->chunk[place] != NULL &&
+           /* relaxed: a hint */
+           atomic_load_relaxed_u32(&offer->chunk[place]->taken) == offer->taken[place]) {
+        place++;
+    }
+    return place;
+}
+
+// Before the chunk is spawned.
+static inline void pdac_offer_put(pdac_offer_t *offer, uint32_t place, pdac_chunk_t *chunk) {
+    offer->chunk[place] = chunk;
+    /* relaxed: nobody else has the chunk */
+    offer->taken[place] = atomic_load_relaxed_u32(&chunk->taken);
+}
 
 // Nodes are as short as a few nanoseconds, or as long as they like. So a look comes after about a microsecond, by the nodes
 // run last; where one node takes longer, nothing but that node is kept, and so it is at first.

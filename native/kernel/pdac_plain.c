@@ -196,8 +196,8 @@ static void share(hand_t *hand, pdac_offer_t *offer) {
         share_all(hand);
         return;
     }
-    /* relaxed: a hint */
-    if (offer->chunk != NULL && atomic_load_relaxed_u32(&offer->chunk->taken) == offer->taken) {
+    uint32_t place = pdac_offer_place(offer);
+    if (place == OFFERS) {
         return;
     }
     if (count < 2 && ready_count(hand->stack[1]) < 2) {
@@ -207,9 +207,7 @@ static void share(hand_t *hand, pdac_offer_t *offer) {
     if (chunk == NULL) {
         return;
     }
-    offer->chunk = chunk;
-    /* relaxed: nobody else has the chunk */
-    offer->taken = atomic_load_relaxed_u32(&chunk->taken);
+    pdac_offer_put(offer, place, chunk);
     give_some(hand, chunk, count / 2);
 }
 
