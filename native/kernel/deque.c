@@ -160,7 +160,8 @@ void *deque_pop_exposed(deque_t *deque) {
     while (top != split) {
         uint64_t count = (split - top - 1) / 2 + 1;
         count = count < DEQUE_TAKE_BACK ? count : DEQUE_TAKE_BACK;
-        for (uint64_t i = 0; i < count; i++) {
+        items[0] = slot_load(deque->ring, top);
+        for (uint64_t i = 1; i < count; i++) {
             items[i] = slot_load(deque->ring, top + i);
         }
         /* edge TAKEN:RA — that the places were read; :A is in deque_make_room */
