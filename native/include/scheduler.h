@@ -24,7 +24,7 @@
 //   S2  From the moment that task_state says BLOCKED until an unblock, the task does not run.
 //   S3  A CPU parks only when no task that it may run is queued anywhere, and wakes when one is. A task queued on a CPU that is
 //       busy with another is found and taken by an idle one. One exception: a CPU's only queued task, spawned there, wakes nobody,
-//       since that CPU is about to come to it; should it not, an idle one finds it within SCHEDULER_RELOOK_NS. And a task with a mask that
+//       since that CPU is about to come to it; should it not, an idle one finds it within two SCHEDULER_RELOOK_NS. And a task with a mask that
 //       its CPU has taken over from its inbox waits for that CPU.
 //   S4  Affinity: a task runs on CPUs of its mask alone. Priority: on one CPU, a task that is queued there is started before all of lower
 //       priority there, but for at most SCHEDULER_LOOK tasks started after it came; and one in SCHEDULER_LOOK starts is given to the
