@@ -119,6 +119,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="also those that did not change")
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
     options = parser.parse_args()
+    findings: dict[str, None] = {}
     try:
         version = run(TIDY, "--version").stdout
         commands = compiled()
@@ -126,12 +127,13 @@ def main() -> int:
         files = [path.resolve() for path in options.files] or sorted(commands)
         with ThreadPoolExecutor(options.jobs) as pool:
             outcomes = pool.map(lambda p: judge(p, commands.get(p), version, again=options.all), files)
-            findings = dict.fromkeys(finding for outcome in outcomes for finding in outcome)
+            for finding in (finding for outcome in outcomes for finding in outcome):
+                if finding not in findings:
+                    print(finding, flush=True)
+                findings[finding] = None
     except Unusable as error:
         print(f"check_tidy.py: {error}", file=sys.stderr)
         return 2
-    for finding in findings:
-        print(finding)
     print(f"{len(files)} files, {len(findings)} findings", file=sys.stderr)
     return 1 if findings else 0
 
