@@ -288,9 +288,10 @@ def test_a_failure_of_the_agent_itself_is_told_and_leaves_nothing(host: Host) ->
 
 
 def test_vitals_are_sampled_while_it_runs(host: Host) -> None:
-    entries = host.run(host.order("sleep", "0.7", vitals_every_s=0.2, cpus=[0]))
+    entries = host.run(host.order("sleep", "2", vitals_every_s=0.2, cpus=[0]))
     sampled = data_of(entries, "vital")
-    assert 3 <= len(sampled) <= 5
+    # a busy machine lets the agent sample less often, never more
+    assert 3 <= len(sampled) <= end(entries)["seconds"] / 0.2 + 2
     assert {"rss", "load_1m", "cpu_busy", "context_switches", "vitals_cost"} <= set(sampled[-1])
     assert end(entries)["max_rss_bytes"] > 0
 
