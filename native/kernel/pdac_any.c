@@ -44,7 +44,7 @@ static void follow(hand_t *hand, const pdac_cell_t *cell, bool spoilt) {
         joins = list[-1];
     }
     for (uint32_t i = 0; spoilt && i < soles + joins; i++) {
-        spoil(hand, list[i]);
+        spoil(hand, list[i]); // NOLINT(clang-analyzer-core.CallAndMessage): the shape says how many of the two there are
     }
     for (uint32_t i = 0; i < joins; i++) {
         arrive(hand, list[soles + i]);
