@@ -41,6 +41,7 @@ typedef struct deque {
     uint64_t gate_seen;                     // the owner's: the gate that says so
     uint64_t limit;                         // the owner's: bottom may rise so far without another look at top
     uint64_t mask;                          // the owner's, of the ring in use
+    atomic_u64_t *slots;                    // the owner's, of the ring in use
     deque_ring_t *ring;                     // the owner's
     atomic_u64_t grown;                     // growths; written by the owner
     bool asymmetric;                        // constant
@@ -86,30 +87,33 @@ bool deque_make_room(deque_t *deque, uint64_t count);
 void *deque_pop_asked(deque_t *deque, uint64_t at);
 void *deque_pop_exposed(deque_t *deque);
 
-// Whether the next push looks for room first.
-static inline bool deque_is_full(const deque_t *deque) {
+// Where the next push puts its item.
+static inline uint64_t deque_bottom(const deque_t *deque) {
     /* relaxed: written by the owner alone */
-    return atomic_load_relaxed_u64(&deque->bottom) == deque->limit;
+    return atomic_load_relaxed_u64(&deque->bottom);
 }
 
-static inline void deque_push_into_room(deque_t *deque, void *item) {
-    /* relaxed: written by the owner alone */
-    uint64_t bottom = atomic_load_relaxed_u64(&deque->bottom);
+// Whether a push there looks for room first.
+static inline bool deque_is_full(const deque_t *deque, uint64_t bottom) { return bottom == deque->limit; }
+
+static inline void deque_push_into_room(deque_t *deque, uint64_t bottom, void *item) {
     /* relaxed: the store of bottom publishes it */
-    atomic_store_relaxed_u64(&deque->ring->slots[bottom & deque->mask], (uint64_t)(uintptr_t)item);
+    atomic_store_relaxed_u64(&deque->slots[bottom & deque->mask], (uint64_t)(uintptr_t)item);
     /* edge ITEM:R — the item and what it leads to; :A is in deque_force */
     atomic_store_release_u64(&deque->bottom, bottom + 1);
 }
 
 static inline bool deque_push(deque_t *deque, void *item) {
-    if (__builtin_expect(deque_is_full(deque), 0) && !deque_make_room(deque, 1)) {
+    uint64_t bottom = deque_bottom(deque);
+    if (__builtin_expect(deque_is_full(deque, bottom), 0) && !deque_make_room(deque, 1)) {
         return false;
     }
-    deque_push_into_room(deque, item);
+    deque_push_into_room(deque, bottom, item);
     return true;
 }
 
-static inline void *deque_pop(deque_t *deque) {
+// For who knows the mode of the deque.
+static inline void *deque_pop_in(deque_t *deque, bool asymmetric) {
     /* relaxed: written by the owner alone */
     uint64_t bottom = atomic_load_relaxed_u64(&deque->bottom);
     if (bottom == deque->split) {
@@ -119,11 +123,13 @@ static inline void *deque_pop(deque_t *deque) {
     /* edge ITEM:R — the items below, as before; :A is in deque_force */
     atomic_store_release_u64(&deque->bottom, bottom);
     /* edge FORCE:S — that the item is taken, before the look at the gate; :S is in deque_force */
-    atomic_fence_light_seq_cst(deque->asymmetric);
+    atomic_fence_light_seq_cst(asymmetric);
     /* relaxed: the fence orders it; deque_pop_asked acquires what it then uses */
     if (__builtin_expect(atomic_load_relaxed_u64(&deque->gate) != deque->gate_seen, 0)) {
         return deque_pop_asked(deque, bottom);
     }
     /* relaxed: the owner has written it */
-    return (void *)(uintptr_t)atomic_load_relaxed_u64(&deque->ring->slots[bottom & deque->mask]);
+    return (void *)(uintptr_t)atomic_load_relaxed_u64(&deque->slots[bottom & deque->mask]);
 }
+
+static inline void *deque_pop(deque_t *deque) { return deque_pop_in(deque, deque->asymmetric); }

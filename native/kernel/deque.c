@@ -40,6 +40,7 @@ status_t deque_begin(deque_t *deque, uint64_t places, uint64_t first, bool asymm
                        .gate_seen = (first & SPLIT_MASK) << SPLIT_SHIFT,
                        .limit = first + rounded,
                        .mask = rounded - 1,
+                       .slots = ring->slots,
                        .ring = ring,
                        .asymmetric = asymmetric};
     /* relaxed: nobody else knows the deque yet */
@@ -88,6 +89,7 @@ static bool grow(deque_t *deque, uint64_t top, uint64_t bottom, uint64_t count) 
     }
     ring->older = deque->ring;
     deque->ring = ring;
+    deque->slots = ring->slots;
     deque->mask = ring->mask;
     deque->limit = top + places;
     /* edge RING:R — the tasks in the new array; :A is in deque_steal */
@@ -269,7 +271,7 @@ bool deque_force(deque_t *deque) {
     if ((gate & DEQUE_ASKED) == 0) {
         return false;
     }
-    /* edge FORCE:S — that somebody asks, before bottom is read; :S is in deque_pop */
+    /* edge FORCE:S — that somebody asks, before bottom is read; :S is in deque_pop_in */
     atomic_fence_heavy_seq_cst(deque->asymmetric);
     /* edge ITEM:A — the items below bottom; :R is in deque_push_into_room */
     uint64_t bottom = atomic_load_acquire_u64(&deque->bottom);

@@ -69,6 +69,8 @@ static status_t begin_cpu(scheduler_lockfree_t *scheduler, uint32_t index, const
     on->victim = NOBODY;
     on->lone_victim = NOBODY;
     on->asymmetric = scheduler->asymmetric;
+    on->idle = scheduler->asymmetric ? &scheduler->idle : &scheduler->suspected;
+    set_levels(on, 0);
     uint64_t places = config->deque_first != 0 ? config->deque_first : config->cpus > 64 ? 32 : 256;
     status_t status = STATUS_OK;
     for (uint32_t level = 0; status == STATUS_OK && level < TASK_PRIORITIES; level++) {
@@ -105,6 +107,8 @@ status_t scheduler_create(const scheduler_config_t *config, scheduler_lockfree_t
     }
     /* relaxed: as above */
     atomic_store_relaxed_u64(&scheduler->fresh, 1);
+    /* relaxed: as above */
+    atomic_store_relaxed_u64(&scheduler->suspected, 1);
     for (uint32_t i = 0; status == STATUS_OK && i < config->cpus; i++) {
         status = begin_cpu(scheduler, i, config);
     }
@@ -188,7 +192,7 @@ uint32_t scheduler_rest(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_
         scheduler_cpu_t *on = &scheduler->cpus[i];
         (void)queue_take_inbox(on, on);
         (void)queue_take_bound(on, on);
-        for (task_t *task = NULL; count < max && (task = own_next(on)) != NULL;) {
+        for (task_t *task = NULL; count < max && (task = own_next(on, on->asymmetric)) != NULL;) {
             set_state(task, TASK_STATE_NEW);
             count_up(&on->counts.accepted, (uint64_t)0 - 1); // it never was in a queue
             tasks[count++] = task;

@@ -50,9 +50,12 @@ struct scheduler_cpu {
     // The thread's own.
     _Alignas(CPU_PAIR) scheduler_lockfree_t *scheduler;
     uint32_t index;
-    uint32_t levels;   // where something may be
-    uint64_t room;         // tasks that the present run may still start
-    uint64_t look_at;      // the room at which inbox and oldest are looked at
+    uint32_t levels;   // where something may be; written by set_levels, like the next two
+    uint32_t level;    // of the deque that is next; TASK_PRIORITIES: none, or a list comes before it
+    deque_t *deque;    // that deque; scheduler.none: as above
+    atomic_u64_t *idle;    // scheduler.idle; where a spawn has to fence, a word that says that somebody sleeps
+    uint64_t ahead;        // tasks that the present run may still start before it looks at inbox and oldest
+    uint64_t beyond;       // and after that: see room_of
     uint64_t look_left;    // between runs: how many tasks until then
     uint64_t room_counted; // the room up to which runs are in the counts
     uint64_t charged;      // of the room since: by scheduler_charge
@@ -85,6 +88,8 @@ struct scheduler_lockfree {
     uint32_t cpu_count;
     bool asymmetric;
     uint64_t first_generation;
+    atomic_u64_t suspected; // see scheduler_cpu.idle
+    deque_t none;           // always empty: see scheduler_cpu.deque
     uint16_t *victims; // per CPU the others, nearest first
     // Written now and then, read all the time.
     _Alignas(CPU_PAIR) atomic_u64_t idle; // woken and still searching << 32, plus asleep; written by who parks and who wakes
@@ -124,6 +129,9 @@ static inline uint64_t knob_of(const scheduler_lockfree_t *scheduler, scheduler_
     return atomic_load_relaxed_u64(&scheduler->knobs[knob]);
 }
 
+// Tasks that the present run may still start.
+static inline uint64_t room_of(const scheduler_cpu_t *on) { return on->ahead + on->beyond; }
+
 static inline void set_state(task_t *task, task_state_t state) {
     /* edge STATE:R — what the task has done so far; :A is in task_state */
     atomic_store_release_u64(&task->link, (uint64_t)state);
@@ -138,17 +146,25 @@ static inline task_t *list_pop(task_list_t *list) {
     return task;
 }
 
+static inline void set_levels(scheduler_cpu_t *on, uint32_t levels) {
+    bool deques_alone = levels - 1 < LEVEL_LISTS_FROM - 1;
+    on->levels = levels;
+    on->level = deques_alone ? (uint32_t)__builtin_ctz(levels) : TASK_PRIORITIES;
+    on->deque = deques_alone ? &on->deques[on->level] : &on->scheduler->none;
+}
+
+// Something has been put there.
+static inline void add_level(scheduler_cpu_t *on, uint32_t level) {
+    if (__builtin_expect((on->levels & level) == 0, 0)) {
+        set_levels(on, on->levels | level);
+    }
+}
+
 // The next of the own queues, in order of priority. NULL: there is none.
 task_t *own_next_slowly(scheduler_cpu_t *on);
-static inline task_t *own_next(scheduler_cpu_t *on) {
-    uint32_t levels = on->levels;
-    if (__builtin_expect(levels - 1 < LEVEL_LISTS_FROM - 1, 1)) { // deques alone
-        task_t *task = deque_pop(&on->deques[__builtin_ctz(levels)]);
-        if (__builtin_expect(task != NULL, 1)) {
-            return task;
-        }
-    }
-    return own_next_slowly(on);
+static inline task_t *own_next(scheduler_cpu_t *on, bool asymmetric) {
+    task_t *task = deque_pop_in(on->deque, asymmetric);
+    return __builtin_expect(task != NULL, 1) ? task : own_next_slowly(on);
 }
 
 // --- scheduler_queue.c: handing in and taking over -----------------------------------------------------------------

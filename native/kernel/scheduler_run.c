@@ -19,12 +19,12 @@ task_t *own_next_slowly(scheduler_cpu_t *on) {
         if (task != NULL) {
             return task;
         }
-        on->levels &= ~LEVEL_LIST(level);
+        set_levels(on, on->levels & ~LEVEL_LIST(level));
         task = (on->levels & LEVEL_DEQUE(level)) != 0 ? deque_pop(&on->deques[level]) : NULL;
         if (task != NULL) {
             return task;
         }
-        on->levels &= ~LEVEL_DEQUE(level);
+        set_levels(on, on->levels & ~LEVEL_DEQUE(level));
     }
     return NULL;
 }
@@ -48,8 +48,8 @@ static bool take_handed_in(scheduler_cpu_t *on) {
 
 // Counts what scheduler_run has run since the last time: started and finished, so that the two do not cost a task two writes each.
 static void count_runs(scheduler_cpu_t *on) {
-    uint64_t runs = on->room_counted - on->room - on->charged;
-    on->room_counted = on->room;
+    uint64_t runs = on->room_counted - room_of(on) - on->charged;
+    on->room_counted = room_of(on);
     on->charged = 0;
     if (runs != 0) {
         count_up(&on->counts.started, runs);
@@ -58,20 +58,26 @@ static void count_runs(scheduler_cpu_t *on) {
 }
 
 // Out of line, so that what is between two tasks stays short: the look at what was handed in, and at what is old, or nothing was there.
+// NULL: nothing is found, or the room is used up.
 static __attribute__((noinline)) task_t *take_slowly(scheduler_cpu_t *on) {
+    uint64_t room = room_of(on);
+    if (room == 0) {
+        return NULL;
+    }
     count_runs(on);
-    bool due = on->room <= on->look_at;
+    bool due = on->ahead == 0;
     task_t *task = NULL;
     if (due) {
         uint64_t look = knob_of(on->scheduler, SCHEDULER_LOOK);
-        on->look_at = on->room > look ? on->room - look : 0;
-        on->look_left = on->room > look ? 0 : look - on->room; // what is left of it after this run
+        on->ahead = room < look ? room : look;
+        on->beyond = room - on->ahead;
+        on->look_left = look - on->ahead; // what is left of it after this run
         (void)take_handed_in(on);
         task = own_oldest(on);
     }
-    task = task != NULL ? task : own_next(on);
+    task = task != NULL ? task : own_next(on, on->asymmetric);
     if (task == NULL && !due && take_handed_in(on)) {
-        task = own_next(on);
+        task = own_next(on, on->asymmetric);
     }
     task = task != NULL ? task : steal_round(on);
     if (task != NULL) {
@@ -83,22 +89,23 @@ static __attribute__((noinline)) task_t *take_slowly(scheduler_cpu_t *on) {
 // The look comes after so many tasks of whatever runs and dequeues.
 static void begin_taking(scheduler_cpu_t *on, uint64_t budget) {
     uint64_t left = on->look_left < budget ? on->look_left : budget;
-    on->room = budget;
+    on->ahead = left;
+    on->beyond = budget - left;
     on->room_counted = budget;
-    on->look_at = budget - left;
     on->look_left -= left;
     on->charged = 0;
 }
 
 static void end_taking(scheduler_cpu_t *on) {
     count_runs(on);
-    on->look_left += on->room > on->look_at ? on->room - on->look_at : 0;
-    on->room = 0;
+    on->look_left += on->ahead;
+    on->ahead = 0;
+    on->beyond = 0;
 }
 
-static inline task_t *take(scheduler_cpu_t *on) {
-    if (__builtin_expect(on->room > on->look_at, 1)) {
-        task_t *task = own_next(on);
+static inline task_t *take(scheduler_cpu_t *on, bool asymmetric) {
+    if (__builtin_expect(on->ahead != 0, 1)) {
+        task_t *task = own_next(on, asymmetric);
         if (__builtin_expect(task != NULL, 1)) {
             return task;
         }
@@ -205,19 +212,24 @@ static inline void run_one(scheduler_cpu_t *on, task_t *task) {
     }
 }
 
-uint64_t scheduler_run(scheduler_cpu_t *on, uint64_t budget) {
-    begin_taking(on, budget);
-    while (on->room > 0) {
-        task_t *task = take(on);
-        if (task == NULL) {
-            break;
-        }
+// Once for each mode, so that no task pays for the choice.
+static inline __attribute__((always_inline)) void run_all(scheduler_cpu_t *on, bool asymmetric) {
+    for (task_t *task = NULL; (task = take(on, asymmetric)) != NULL;) {
         if (begin(on, task)) {
-            on->room--;
+            on->ahead--;
             run_one(on, task);
         }
     }
-    budget -= on->room;
+}
+
+uint64_t scheduler_run(scheduler_cpu_t *on, uint64_t budget) {
+    begin_taking(on, budget);
+    if (on->asymmetric) {
+        run_all(on, true);
+    } else {
+        run_all(on, false);
+    }
+    budget -= room_of(on);
     end_taking(on);
     return budget;
 }
@@ -227,19 +239,21 @@ void scheduler_charge(scheduler_cpu_t *on, uint64_t count) {
     count_up(&on->counts.started, count);
     count_up(&on->counts.finished, count);
     on->charged_ever += count;
-    count = count < on->room ? count : on->room;
-    on->room -= count;
+    count = count < room_of(on) ? count : room_of(on);
+    uint64_t ahead = count < on->ahead ? count : on->ahead;
+    on->ahead -= ahead;
+    on->beyond -= count - ahead;
     on->charged += count;
 }
 
-uint64_t scheduler_room(const scheduler_cpu_t *on) { return on->room; }
+uint64_t scheduler_room(const scheduler_cpu_t *on) { return room_of(on); }
 
 bool scheduler_quantum_over(scheduler_cpu_t *on) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t at = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     /* relaxed: written by this thread alone */
-    uint64_t run = atomic_load_relaxed_u64(&on->counts.started) - on->charged_ever + on->room_counted - on->room - on->charged;
+    uint64_t run = atomic_load_relaxed_u64(&on->counts.started) - on->charged_ever + on->room_counted - room_of(on) - on->charged;
     if (on->quantum_run != run) {
         on->quantum_run = run;
         on->quantum_begin = at;
@@ -278,14 +292,10 @@ uint32_t scheduler_dequeue_wide(scheduler_lockfree_t *scheduler, task_t **tasks,
     scheduler_cpu_t *on = &scheduler->cpus[cpu];
     uint32_t count = 0;
     begin_taking(on, max);
-    while (count < max) {
-        task_t *task = take(on);
-        if (task == NULL) {
-            break;
-        }
+    for (task_t *task = NULL; (task = take(on, on->asymmetric)) != NULL;) {
         if (begin(on, task)) {
             tasks[count++] = task;
-            on->room--;
+            on->ahead--;
             on->charged++; // counted below: they are started, and not finished
         }
     }

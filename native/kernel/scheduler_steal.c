@@ -128,7 +128,7 @@ task_t *steal_round(scheduler_cpu_t *on) {
         task_t *task = NULL;
         if (queue_take_inbox(on, from) || queue_take_bound(on, from)) {
             count_up(&on->counts.steals, 1);
-            task = own_next(on);
+            task = own_next(on, on->asymmetric);
         }
         task = task != NULL ? task : steal_from(on, from);
         if (task != NULL) {
