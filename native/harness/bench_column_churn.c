@@ -14,10 +14,11 @@
 #include "harness.h"
 
 enum { PLACES, REVOKES };
-enum { WORKERS_MAX = 64, PLACES_MAX = 4096, RIGHTS = 16, TAKEN_SHIFT = 16, GENERATION_SHIFT = 34, STEPS = 16 };
+enum { WORKERS_MAX = 64, PLACES_MAX = 4096, RIGHTS = 16, TAKEN_SHIFT = 16, GENERATION_SHIFT = 35, STEPS = 16 };
 #define RIGHTS_ALL ((uint64_t)0xffff)
 #define ENDING ((uint64_t)1 << 32)
 #define ENDED ((uint64_t)1 << 33)
+#define UNSET ((uint64_t)1 << 34) /* a new capability, until its place is set: not ENDING, which others say of it meanwhile */
 
 static const setting_t settings[] = {
     [PLACES] = SETTING_INTEGER("places", 128, 1, PLACES_MAX, "places of each worker's column"),
@@ -113,14 +114,13 @@ static void place(worker_t *worker, state_t *state) {
         return; /* the place stays as one that is ending: it says nothing any more */
     /* in this order: who reads a generation and then the id never takes the old id for the new generation's */
     atomic_store_explicit(&fact->id, CAPABILITY_NONE, memory_order_release);
-    atomic_store_explicit(&fact->word, next | ENDING, memory_order_release);
+    atomic_store_explicit(&fact->word, next | UNSET, memory_order_release);
     atomic_store_explicit(&fact->id, id, memory_order_release);
     status = capability_column_set(state->seat, own->column, at, id);
     if (status == STATUS_BUSY || status == STATUS_INVALID) /* stale: another worker has it already, and has ended it */
         run_violation(worker, "C6", "placing a new capability is %s", status_name(status));
-    uint64_t expected = next | ENDING;
     if (status == STATUS_OK)
-        atomic_compare_exchange_strong_explicit(&fact->word, &expected, next, memory_order_acq_rel, memory_order_relaxed);
+        atomic_fetch_and_explicit(&fact->word, ~UNSET, memory_order_acq_rel); /* what others have said of it stays */
 }
 
 /* Takes something from somebody's capability. Facts are added to the generation that they are about alone. */
@@ -162,8 +162,8 @@ static bool fits(uint64_t before, uint64_t after, uint64_t need, bool passes) {
     if (before >> GENERATION_SHIFT != after >> GENERATION_SHIFT || before >> GENERATION_SHIFT == 0)
         return true; /* another capability meanwhile, or none yet */
     bool gone = (before & ENDED) != 0 || (before >> TAKEN_SHIFT & RIGHTS_ALL & need) != 0;
-    uint64_t any = before | after; /* a new capability's place is ENDING until it is set, and then no more */
-    bool going = (any & (ENDING | ENDED)) != 0 || ((any | any >> TAKEN_SHIFT) & RIGHTS_ALL & need) != 0;
+    uint64_t any = before | after;
+    bool going = (any & (UNSET | ENDING | ENDED)) != 0 || ((any | any >> TAKEN_SHIFT) & RIGHTS_ALL & need) != 0;
     return passes ? !gone : going;
 }
 
