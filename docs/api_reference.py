@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 #: How a processor and its compiler are spoken to: not part of the interface.
-INTERNAL = {"atomics_c11.h", "atomics_vector.h", "cpu.h"}
+INTERNAL = {"atomics_c11.h", "atomics_noise.h", "atomics_vector.h", "cpu.h"}
 SECTION = re.compile(r"-{3,} (.+?) -{3,}")
 ITEM = re.compile(r" {0,3}(?:- +(?P<hyphen>\S.*)|(?P<mark>\S{1,24}(?: \S{1,12})?)  +(?P<text>\S.*))")
 FUNCTION = re.compile(r"^(?!typedef|#|//| )[\w ]+?[ *]+(\w+)\([^;{]*\)[^;{]*;", re.MULTILINE)

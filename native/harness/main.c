@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "atomics.h"
 #include "build_id.h"
 #include "cpu_features.h"
 #include "harness.h"
@@ -201,6 +202,9 @@ static int run_command(int argc, char **argv) {
     static options_t options; /* 16 KiB of CPUs */
     window_block_signals();
     arguments_parse(argc, argv, &options);
+#ifdef ATOMICS_NOISE
+    atomics_noise_seed(options.seed);
+#endif
     print_hello(&options);
     return window_run(&options);
 }

@@ -1,4 +1,5 @@
-// The parts of atomics.h that need not be inlined: memory, waiting, and the word that models fences.
+// The parts of atomics.h that need not be inlined: memory, waiting, and the word that models fences. A name in parentheses is one that a
+// back end may have made a macro of.
 #include "atomics.h"
 
 #include <limits.h>
@@ -29,7 +30,7 @@ void *shared_alloc_aligned(size_t bytes) {
     return memory;
 }
 
-void shared_free(void *memory) { free(memory); }
+void (shared_free)(void *memory) { free(memory); }
 
 // Maps a huge page more than asked for, and gives back what lies before and after the aligned part.
 void *shared_reserve(size_t bytes) {
@@ -74,12 +75,12 @@ void atomics_fence_everywhere(void) {
     }
 }
 
-void park_wait(atomic_u32_t *at, uint32_t expected, uint64_t timeout_ns) {
+void (park_wait)(atomic_u32_t *at, uint32_t expected, uint64_t timeout_ns) {
     struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u), .tv_nsec = (long)(timeout_ns % 1000000000u)};
     (void)syscall(SYS_futex, at, FUTEX_WAIT_PRIVATE, expected, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL, 0);
 }
 
-void park_wake(atomic_u32_t *at) { (void)syscall(SYS_futex, at, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
+void (park_wake)(atomic_u32_t *at) { (void)syscall(SYS_futex, at, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0); }
 
 void spin_hint(unsigned round) {
     if (round % 64 == 63) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,22 @@ def test_a_door_that_costs_something_would_differ(tmp_path: Path) -> None:
     (tmp_path / "bare.c").write_text(text.replace("memory_order_release", "memory_order_seq_cst"))
     through, plain = (instructions(tmp_path / f"{name}.c", "gcc") for name in ("doors", "bare"))
     assert "do_atomic_store_release_u64" in {name for name in through if through[name] != plain[name]}
+
+
+def test_the_noise_back_end_has_every_door() -> None:
+    """A door that it lacks would be one where no thread ever loses time."""
+    doors = {name for _, name, _ in DOOR.findall((NATIVE / "include" / "atomics_c11.h").read_text())}
+    noisy = set(
+        re.findall(
+            r"^#define (\w+)\(\.\.\.\) \(atomics_noise\(\), \1\(__VA_ARGS__\)\)$",
+            (NATIVE / "include" / "atomics_noise.h").read_text(),
+            re.MULTILINE,
+        )
+    )
+    assert noisy - {"shared_free", "park_wait", "park_wake"} == doors
+
+
+def test_what_is_shipped_has_no_noise_in_it(built: Mapping[str, Path]) -> None:
+    symbols = subprocess.run(["nm", str(built["release"])], check=True, capture_output=True, text=True).stdout
+    assert " T capability_check" in symbols
+    assert "noise" not in symbols
