@@ -122,14 +122,18 @@ static unsigned choose(bool gives_way) {
 // Without a thread that is ready: those that may time out do, or all wait for ever, or all have ended.
 static unsigned choose_or_end(void) {
     unsigned next = choose(false);
+    unsigned sleeper = MAIN_THREAD;
     for (unsigned i = 0; next == MAIN_THREAD && i < scenario->threads; i++) {
-        if (coroutines[i].condition == WAITING && !coroutines[i].may_time_out) {
-            explore_fail("deadlock: thread %u waits, and nobody can wake it", i);
-        }
-        if (coroutines[i].condition == WAITING) {
+        sleeper = coroutines[i].condition == WAITING ? i : sleeper;
+    }
+    for (unsigned i = 0; sleeper != MAIN_THREAD && i < scenario->threads; i++) {
+        if (coroutines[i].condition == WAITING && coroutines[i].may_time_out) {
             coroutines[i].condition = READY;
             next = i;
         }
+    }
+    if (sleeper != MAIN_THREAD && next == MAIN_THREAD) {
+        explore_fail("deadlock: thread %u waits, and nobody can wake it", sleeper);
     }
     return next;
 }

@@ -1,12 +1,15 @@
 // The deque under the explorer: an owner and thieves, in both modes of the fence. Every item is taken once, and whoever takes it sees
-// what was written before it was pushed. Places are few, so that it grows; indices begin where the gate's 40 bits wrap, or at 0.
+// what was written before it was pushed. Places are few, so that it grows, and in one run of four it finds no memory to, most of the time;
+// indices begin where the gate's 40 bits wrap, or all 64, or at 0.
 #include "deque.h"
-
-#include "../kernel/deque.c"
 
 #include "explore.h"
 
-enum { ITEMS = 24 };
+static void *scarce_alloc(size_t bytes);
+#define shared_alloc_aligned(bytes) scarce_alloc(bytes)
+#include "../kernel/deque.c"
+
+enum { ITEMS = 40, BATCH = 4, STEAL = 8 };
 
 typedef struct item {
     plain_u32_t value;
@@ -16,17 +19,25 @@ static deque_t *deque;
 static item_t *items[ITEMS];
 static unsigned taken[ITEMS], pushed;
 static unsigned owner_steps;
+static bool begun, scarce;
+
+static void *scarce_alloc(size_t bytes) {
+    return begun && scarce && explore_draw(4) != 0 ? NULL : (shared_alloc_aligned)(bytes);
+}
 
 static void begin(bool asymmetric) {
-    static const uint64_t firsts[] = {0, ((uint64_t)1 << 40) - 3, ((uint64_t)5 << 40) + 7};
+    const uint64_t firsts[] = {0, ((uint64_t)1 << 40) - explore_draw(6), ((uint64_t)5 << 40) + 7, UINT64_MAX - explore_draw(6)};
+    begun = false;
+    scarce = explore_draw(4) == 0;
     deque = shared_alloc_aligned(sizeof *deque);
-    EXPLORE_EXPECT(deque_begin(deque, 2, firsts[explore_draw(3)], asymmetric) == STATUS_OK, "S6");
+    EXPLORE_EXPECT(deque_begin(deque, 2, firsts[explore_draw(4)], asymmetric) == STATUS_OK, "S6");
     for (unsigned i = 0; i < ITEMS; i++) {
         items[i] = shared_alloc(sizeof **items);
         taken[i] = 0;
     }
     pushed = 0;
-    owner_steps = 2 + (unsigned)explore_draw(9);
+    owner_steps = 2 + (unsigned)explore_draw(explore_draw(3) == 0 ? 16 : 8);
+    begun = true;
 }
 static void set_up_fenced(void) { begin(false); }
 static void set_up_asymmetric(void) { begin(true); }
@@ -38,23 +49,20 @@ static void take(void *got) {
     EXPLORE_EXPECT(taken[i]++ == 0, "S1");
 }
 
-static void *next_item(void) {
-    item_t *item = items[pushed];
-    plain_store_u32(&item->value, pushed++);
-    return item;
-}
-
 static void push_some(void) {
-    void *batch[3];
-    uint64_t count = 1 + explore_draw(3);
+    void *batch[BATCH];
+    uint32_t count = 1 + (uint32_t)explore_draw(BATCH);
     if (pushed + count > ITEMS) {
         return;
     }
-    for (uint64_t i = 0; i < count; i++) {
-        batch[i] = next_item();
+    for (uint32_t i = 0; i < count; i++) {
+        batch[i] = items[pushed];
+        plain_store_u32(&items[pushed]->value, pushed);
+        pushed++; // before: a thief may be faster than the return
     }
     bool done = count == 1 ? deque_push(deque, batch[0]) : deque_push_batch(deque, batch, count);
-    EXPLORE_EXPECT(done, "S1");
+    EXPLORE_EXPECT(done || scarce, "S1");
+    pushed -= done ? 0 : count;
 }
 
 static void own(void) {
@@ -79,13 +87,13 @@ static void own(void) {
 
 static void steal(void) {
     for (uint64_t tries = 1 + explore_draw(5); tries > 0; tries--) {
-        void *got[3];
+        void *got[STEAL];
         uint64_t queued = 0;
         deque_look_t look = deque_look(deque, &queued);
         if (look == DEQUE_PRIVATE && deque_ask(deque) && explore_draw(2) == 0) {
             (void)deque_force(deque);
         }
-        uint32_t count = deque_steal(deque, got, 1 + (uint32_t)explore_draw(3));
+        uint32_t count = deque_steal(deque, got, 1 + (uint32_t)explore_draw(explore_draw(2) == 0 ? STEAL : 3));
         for (uint32_t i = 0; i < count; i++) {
             take(got[i]);
         }

@@ -43,6 +43,8 @@ NATIVE = Path(__file__).resolve().parent.parent
 WORDS = {"test_schedules": "{seconds} {seed}", "test_stress": "{seconds} {threads} {seed} kernel"}
 BENCH = "run {name} --seconds 1 --warmup 0 --interval 0 --seed {seed}"
 HARNESS = "orch-harness"
+#: Seconds after which a program hangs. The explorer finds those that do by itself, and counts runs, not seconds.
+PATIENCE = {True: 300, False: 30}
 HEADER = re.compile(r"^(Breaks|Test|Bench|Variant):\s*(\S.*?)\s*$")
 CHANGED = re.compile(r"^\+\+\+ b/native/(\S+)", re.MULTILINE)
 
@@ -235,7 +237,7 @@ def run_once(program: Path, detector: Detector, options: argparse.Namespace, see
             [str(program), *shlex.split(words)],
             capture_output=True,
             text=True,
-            timeout=options.seconds + 30,
+            timeout=options.seconds + PATIENCE[detector.target.startswith("test_explore_")],
             check=False,
             env=environment,
             errors="replace",
