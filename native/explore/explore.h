@@ -25,7 +25,15 @@ typedef struct explore_scenario {
     void (*finish)(void);         // by the main thread, after the others have ended; all that was allocated is freed
 } explore_scenario_t;
 
-// The program of one file of scenarios: test_explore_NAME [RUNS [SEED [SCENARIO]]]. From SEED on, each scenario so many times; with 0
+// The scenarios of one file, over the sources of one subject; `contracts` are those whose violations they would report, with commas
+// between. Two programs have them: orch-harness-explore all of them, test_explore_NAME those of scenario_NAME.c.
+#define EXPLORE_SCENARIOS(subject, contracts, scenarios)                                                               \
+    __attribute__((constructor)) static void register_scenarios(void) {                                                \
+        explore_register(subject, contracts, scenarios, sizeof(scenarios) / sizeof *(scenarios));                      \
+    }
+void explore_register(const char *subject, const char *contracts, const explore_scenario_t *scenarios, size_t count);
+
+// What a test program does with scenarios: NAME [RUNS [SEED [SCENARIO]]]. From SEED on, each scenario so many times; with 0
 // the one run of that seed, with a line for each step. Exit status 0, 1 with a violation, 2 for wrong usage.
 int explore_main(int count, char **arguments, const explore_scenario_t *scenarios, size_t scenario_count);
 

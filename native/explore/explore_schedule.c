@@ -3,6 +3,7 @@
 // Strategies, drawn per run: at random at every door; at random at one door in so many; and by priorities with a few points
 // where the first falls back (probabilistic concurrency testing, depth 2 to 4). Three runs of four have stale reads, the fourth is
 // sequentially consistent.
+#include "explore_run.h"
 #include "explore_state.h"
 
 #include <signal.h>
@@ -10,15 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum { STACK = 1 << 17, LATE = 3000, STEPS_MAX = 40000, FALLS_MAX = 3 };
-
-#ifdef __SANITIZE_ADDRESS__
-#define RUNS 500 // the sanitizer is slow, and looks at each run closely
-#else
-#define RUNS 4000
-#endif
 
 typedef enum { READY, WAITING, ENDED } condition_t;
 typedef struct coroutine {
@@ -31,14 +27,19 @@ typedef struct coroutine {
 
 unsigned running = MAIN_THREAD;
 bool tracing;
+static explore_line_t trace_line;
 static const explore_scenario_t *scenario;
 static coroutine_t coroutines[THREADS]; // the last: main
 static _Alignas(64) char stacks[EXPLORE_THREADS][STACK];
-static uint64_t seed, random_state;
+static uint64_t random_state;
+static explore_finding_t run; // filled in as far as it is known
+explore_found_t explore_found;
+uint64_t explore_steps;
 static unsigned steps, waits_of_main;
 static unsigned sticky;  // 1: any door may change; n: one in n; 0: by priorities
 static unsigned falls[FALLS_MAX];
 static uint64_t lowest;
+static uint64_t run_number;
 
 // --- chance -----------------------------------------------------------------------------------------------------------
 
@@ -52,24 +53,65 @@ uint64_t schedule_choice(uint64_t below) { return (next_random() >> 32) % below;
 uint64_t explore_draw(uint64_t below) { return schedule_choice(below); }
 bool schedule_is_late(void) { return steps > LATE; }
 
-void explore_fail(const char *format, ...) {
-    va_list values;
-    va_start(values, format);
-    fputs("violation ", stderr);
-    vfprintf(stderr, format, values);
-    va_end(values);
-    fprintf(stderr, " (scenario %s, seed %llu, step %u, thread %u)\n", scenario->name, (unsigned long long)seed, steps, running);
-    fflush(NULL);
+static _Noreturn void tell(void) {
+    run.step = steps;
+    run.thread = running;
+    size_t length = strcspn(run.message, ":");
+    snprintf(run.contract, sizeof run.contract, "%.*s", (int)length, run.message);
+    explore_found(&run);
     _Exit(1);
 }
 
-void schedule_trace(const char *format, ...) {
+void explore_fail(const char *format, ...) {
     va_list values;
     va_start(values, format);
-    printf("%6u  %*s%u ", steps, (int)(4 * running), "", running);
-    vprintf(format, values);
+    vsnprintf(run.message, sizeof run.message, format, values);
     va_end(values);
-    putchar('\n');
+    tell();
+}
+
+static void crashed(int signal_number) {
+    snprintf(run.message, sizeof run.message, "crash: signal %d", signal_number);
+    tell();
+}
+
+// Each second of processor time: whether there has been a door since, or a new run.
+static void look_for_progress(int signal_number) {
+    (void)signal_number;
+    static uint64_t last_run;
+    static unsigned last_step, same;
+    same = last_run == run_number && last_step == steps + waits_of_main ? same + 1 : 0;
+    last_run = run_number;
+    last_step = steps + waits_of_main;
+    if (same == 3) {
+        snprintf(run.message, sizeof run.message, "endless: thread %u runs on and comes to no door", running);
+        tell();
+    }
+}
+
+void explore_catch_crashes(void) {
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    static char alternate[1 << 16];
+    stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
+    (void)sigaltstack(&stack, NULL);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_ONSTACK};
+        (void)sigaction(signals[i], &action, NULL);
+    }
+    struct sigaction tick = {.sa_handler = look_for_progress, .sa_flags = SA_ONSTACK | SA_RESTART};
+    (void)sigaction(SIGPROF, &tick, NULL);
+    struct itimerval second = {{1, 0}, {1, 0}};
+    (void)setitimer(ITIMER_PROF, &second, NULL);
+}
+
+void schedule_trace(const char *format, ...) {
+    char line[200];
+    int length = snprintf(line, sizeof line, "%6u  %*s%u ", steps, (int)(4 * running), "", running);
+    va_list values;
+    va_start(values, format);
+    vsnprintf(line + length, sizeof line - (size_t)length, format, values);
+    va_end(values);
+    trace_line(line);
 }
 
 // --- coroutines -------------------------------------------------------------------------------------------------------
@@ -206,11 +248,14 @@ static void begin(void) {
 // --- one run ----------------------------------------------------------------------------------------------------------
 
 static void draw_strategy(void) {
-    static const unsigned stickiness[] = {1, 1, 3, 8, 0, 0, 0};
+    static const unsigned stickiness[] = {1, 1, 3, 8};
     static const unsigned lengths[] = {15, 50, 150, 500};
-    sticky = stickiness[schedule_choice(sizeof stickiness / sizeof *stickiness)];
+    if (run.strategy == EXPLORE_ROTATE) {
+        run.strategy = schedule_choice(7) < 4 ? EXPLORE_RANDOM : EXPLORE_PCT2 + (unsigned)schedule_choice(FALLS_MAX);
+    }
+    sticky = run.strategy == EXPLORE_RANDOM ? stickiness[schedule_choice(4)] : 0;
     unsigned length = lengths[schedule_choice(sizeof lengths / sizeof *lengths)];
-    unsigned depth = 1 + (unsigned)schedule_choice(FALLS_MAX);
+    unsigned depth = sticky == 0 ? run.strategy - EXPLORE_PCT2 + 1 : 0;
     for (unsigned i = 0; i < FALLS_MAX; i++) {
         falls[i] = i < depth ? 1 + (unsigned)schedule_choice(length) : 0;
     }
@@ -230,13 +275,19 @@ static void prepare_coroutines(void) {
     }
 }
 
-static void run_seed(void) {
+void explore_run(const explore_scenario_t *which, uint64_t seed, unsigned strategy, unsigned model) {
+    scenario = which;
+    run_number++;
     random_state = seed * 0x2545f4914f6cdd1du;
     running = MAIN_THREAD;
     steps = 0;
     waits_of_main = 0;
+    run = (explore_finding_t){.seed = seed, .strategy = strategy, .model = model};
+    if (model == EXPLORE_MODEL_ROTATE) {
+        run.model = schedule_choice(4) != 0 ? EXPLORE_C20 : EXPLORE_SC;
+    }
     memory_reset();
-    model_reset(schedule_choice(4) != 0);
+    model_reset(run.model != EXPLORE_SC);
     draw_strategy();
     scenario->set_up();
     prepare_coroutines();
@@ -245,54 +296,10 @@ static void run_seed(void) {
     model_join_threads(scenario->threads);
     scenario->finish();
     memory_expect_all_freed();
+    explore_steps += steps;
 }
 
-// --- the program ------------------------------------------------------------------------------------------------------
-
-static void crashed(int signal_number) {
-    char text[160];
-    int length = snprintf(text, sizeof text, "violation crash: signal %d (scenario %s, seed %llu, step %u, thread %u)\n",
-                          signal_number, scenario->name, (unsigned long long)seed, steps, running);
-    (void)!write(STDERR_FILENO, text, (size_t)length);
-    _Exit(1);
-}
-
-static void catch_crashes(void) {
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-    static char alternate[1 << 16];
-    stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
-    (void)sigaltstack(&stack, NULL);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-        struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_ONSTACK};
-        (void)sigaction(signals[i], &action, NULL);
-    }
-}
-
-static void explore_one(const explore_scenario_t *which, uint64_t first, uint64_t runs) {
-    scenario = which;
-    tracing = runs == 0;
-    for (seed = first; seed == first || seed - first < runs; seed++) {
-        run_seed();
-    }
-    printf("ok %s: %llu runs from seed %llu\n", which->name, (unsigned long long)(seed - first), (unsigned long long)first);
-}
-
-int explore_main(int count, char **arguments, const explore_scenario_t *scenarios, size_t scenario_count) {
-    uint64_t runs = count > 1 ? strtoull(arguments[1], NULL, 10) : RUNS;
-    uint64_t first = count > 2 ? strtoull(arguments[2], NULL, 10) : 1;
-    const char *only = count > 3 ? arguments[3] : NULL;
-    bool found = false;
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    catch_crashes();
-    for (size_t i = 0; i < scenario_count; i++) {
-        if (only == NULL || strcmp(only, scenarios[i].name) == 0) {
-            explore_one(&scenarios[i], first, runs);
-            found = true;
-        }
-    }
-    if (!found) {
-        fprintf(stderr, "%s: there is no scenario '%s'\n", arguments[0], only);
-        return 2;
-    }
-    return 0;
+void explore_trace(explore_line_t line) {
+    trace_line = line;
+    tracing = line != NULL;
 }

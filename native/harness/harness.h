@@ -72,6 +72,7 @@ typedef struct {
 
 typedef struct bench {
     const char *name; /* the file is bench_NAME.c */
+    const char *subject; /* what is under test, where benches of several are in one list; NULL: not said */
     const char *summary;
     const char *unit_of_work; /* what one operation is */
     const char *contracts;    /* whose violations it would report, comma separated; NULL: it checks none.
@@ -94,6 +95,10 @@ const bench_t *bench_first(void); /* in order of names */
 
 #define BENCH_REGISTER(BENCH)                                                                                \
     __attribute__((constructor)) static void register_##BENCH(void) { bench_register(&BENCH); }
+
+/* A command that one variant has beside `list` and `run`: `usage` is its line of help, `command` gets what follows the name and
+ * returns the exit status. */
+void command_register(const char *name, const char *usage, int (*command)(int argc, char **argv));
 
 /* ---- one run ---- */
 typedef enum { MEM_LOCAL, MEM_INTERLEAVE, MEM_NODE } mem_policy_t;

@@ -25,8 +25,7 @@
 static const char usage[] =
     "usage: orch-harness list [--json]\n"
     "       orch-harness run BENCH [--threads N] [--cpus LIST] [--mem local|interleave|node:K]\n"
-    "                    [--seconds S] [--warmup S] [--seed X] [--interval S] [--set key=value ...]\n"
-    "exit: 0 ok or stopped, 1 violated or error, 2 wrong usage\n";
+    "                    [--seconds S] [--warmup S] [--seed X] [--interval S] [--set key=value ...]\n";
 
 /* ---- the benches, in order of names ---- */
 static bench_t *benches;
@@ -46,6 +45,17 @@ const bench_t *bench_find(const char *name) {
         if (strcmp(b->name, name) == 0)
             return b;
     return NULL;
+}
+
+static struct {
+    const char *name, *usage;
+    int (*command)(int argc, char **argv);
+} own_command; /* of this variant */
+
+void command_register(const char *name, const char *own_usage, int (*command)(int argc, char **argv)) {
+    own_command.name = name;
+    own_command.usage = own_usage;
+    own_command.command = command;
 }
 
 /* ---- settings as JSON ---- */
@@ -114,6 +124,8 @@ static void list_json(void) {
     for (const bench_t *b = benches; b; b = b->next) {
         record_object(NULL);
         record_text("name", b->name);
+        if (b->subject)
+            record_text("subject", b->subject);
         record_text("summary", b->summary);
         record_text("unit_of_work", b->unit_of_work);
         standard_options(b, &options);
@@ -223,12 +235,20 @@ static int list_command(int argc, char **argv) {
     return EXIT_GOOD;
 }
 
+static void print_usage(void) {
+    fputs(usage, stdout);
+    if (own_command.name)
+        fputs(own_command.usage, stdout);
+    fputs("exit: 0 ok or stopped, 1 violated or error, 2 wrong usage\n", stdout);
+}
+
 int main(int argc, char **argv) {
-    static const char *const commands[] = {"list", "run"};
+    const char *const commands[] = {"list", "run", own_command.name};
+    size_t count = own_command.name ? 3 : 2;
     if (argc < 2)
-        usage_error("no command given; there are: list, run");
+        usage_error("no command given; there are: list, run%s%s", count > 2 ? ", " : "", count > 2 ? commands[2] : "");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        fputs(usage, stdout);
+        print_usage();
         return EXIT_GOOD;
     }
     if (cpu_simd_refusal() != NULL)
@@ -237,5 +257,7 @@ int main(int argc, char **argv) {
         return list_command(argc - 2, argv + 2);
     if (strcmp(argv[1], "run") == 0)
         return run_command(argc - 2, argv + 2);
-    usage_unknown("command", argv[1], commands, sizeof commands / sizeof commands[0]);
+    if (count > 2 && strcmp(argv[1], commands[2]) == 0)
+        return own_command.command(argc - 2, argv + 2);
+    usage_unknown("command", argv[1], commands, count);
 }

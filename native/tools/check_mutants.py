@@ -155,6 +155,8 @@ def test_programs() -> set[str]:
     for folder in ("test", "kernel", "explore"):
         for path in sorted((NATIVE / folder).glob("test_*.c")):
             names.add(path.stem if path.stem not in names else f"{path.stem}_of_system")
+    for path in (NATIVE / "explore").glob("scenario_*.c"):
+        names.add(path.stem.replace("scenario_", "test_explore_"))
     return names
 
 

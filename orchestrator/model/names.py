@@ -12,7 +12,7 @@ from agents.workloads import TABLE as WORKLOADS
 from agents.workloads import Workload
 from orchestrator.model.plan import JudgeSpec
 
-VARIANTS = ("release", "noise", "asan", "tsan", "peers")
+VARIANTS = ("release", "noise", "asan", "tsan", "peers", "explore")
 EXPORTS = ("parquet", "csv", "json", "junit")
 PLACEMENTS = ("compact", "scatter", "remote", "smt", "node:K", "cpus:LIST", "none")
 MEMORIES = ("local", "interleave", "node:K")
@@ -23,7 +23,7 @@ LATER = frozenset(
         *("lease", "tune", "gates", "include"),
         *("unhealthy", "numa", "drift"),
         *("race", "stress_ng", "cyclictest"),
-        *("explore", "html", "openmetrics"),
+        *("html", "openmetrics"),
     )
 )
 

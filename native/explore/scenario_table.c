@@ -377,11 +377,9 @@ static void finish(void) {
     shared_free(mail);
 }
 
-int main(int count, char **arguments) {
-    static const explore_scenario_t scenarios[] = {
-        {"table_two", 2, set_up_everything, run, finish},   {"table_four", 4, set_up_everything_four, run, finish},
-        {"table_sweeps", 3, set_up_sweeps, run, finish},    {"table_slots", 3, set_up_slots, run, finish},
-        {"table_hands", 3, set_up_hands, run, finish},      {"table_columns", 3, set_up_columns, run, finish},
-    };
-    return explore_main(count, arguments, scenarios, sizeof scenarios / sizeof *scenarios);
-}
+static const explore_scenario_t scenarios[] = {
+    {"table_two", 2, set_up_everything, run, finish},   {"table_four", 4, set_up_everything_four, run, finish},
+    {"table_sweeps", 3, set_up_sweeps, run, finish},    {"table_slots", 3, set_up_slots, run, finish},
+    {"table_hands", 3, set_up_hands, run, finish},      {"table_columns", 3, set_up_columns, run, finish},
+};
+EXPLORE_SCENARIOS("capability", "C1,C2,C3,C5,C6", scenarios)

@@ -121,12 +121,10 @@ static void finish(void) {
     shared_free(deque);
 }
 
-int main(int count, char **arguments) {
-    static const explore_scenario_t scenarios[] = {
-        {"deque_fenced", 2, set_up_fenced, run, finish},
-        {"deque_fenced_three", 3, set_up_fenced, run, finish},
-        {"deque_asymmetric", 2, set_up_asymmetric, run, finish},
-        {"deque_asymmetric_three", 3, set_up_asymmetric, run, finish},
-    };
-    return explore_main(count, arguments, scenarios, sizeof scenarios / sizeof *scenarios);
-}
+static const explore_scenario_t scenarios[] = {
+    {"deque_fenced", 2, set_up_fenced, run, finish},
+    {"deque_fenced_three", 3, set_up_fenced, run, finish},
+    {"deque_asymmetric", 2, set_up_asymmetric, run, finish},
+    {"deque_asymmetric_three", 3, set_up_asymmetric, run, finish},
+};
+EXPLORE_SCENARIOS("deque", "S1,S6", scenarios)

@@ -99,11 +99,9 @@ static void synchronizing(unsigned thread) {
     reclaim_leave_domain(self);
 }
 
-int main(int count, char **arguments) {
-    static const explore_scenario_t scenarios[] = {
-        {"reclaim_pair", 2, set_up, run, finish},
-        {"reclaim_three", 3, set_up, run, finish},
-        {"reclaim_synchronize", 3, set_up, synchronizing, finish},
-    };
-    return explore_main(count, arguments, scenarios, sizeof scenarios / sizeof *scenarios);
-}
+static const explore_scenario_t scenarios[] = {
+    {"reclaim_pair", 2, set_up, run, finish},
+    {"reclaim_three", 3, set_up, run, finish},
+    {"reclaim_synchronize", 3, set_up, synchronizing, finish},
+};
+EXPLORE_SCENARIOS("reclaim", "C3,C5", scenarios)

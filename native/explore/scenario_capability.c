@@ -221,10 +221,8 @@ static void finish(void) {
     shared_free(mail);
 }
 
-int main(int count, char **arguments) {
-    static const explore_scenario_t scenarios[] = {
-        {"capability_two", 2, set_up, run, finish},
-        {"capability_three", 3, set_up, run, finish},
-    };
-    return explore_main(count, arguments, scenarios, sizeof scenarios / sizeof *scenarios);
-}
+static const explore_scenario_t scenarios[] = {
+    {"capability_two", 2, set_up, run, finish},
+    {"capability_three", 3, set_up, run, finish},
+};
+EXPLORE_SCENARIOS("capability", "C1,C2,C3,C5", scenarios)

@@ -191,11 +191,9 @@ static void finish(void) {
     scheduler_destroy(scheduler);
 }
 
-int main(int count, char **arguments) {
-    static const explore_scenario_t scenarios[] = {
-        {"parking_one", 2, set_up_one, run, finish},
-        {"parking_two", 3, set_up_two, run, finish},
-        {"parking_three", 4, set_up_three, run, finish},
-    };
-    return explore_main(count, arguments, scenarios, sizeof scenarios / sizeof *scenarios);
-}
+static const explore_scenario_t scenarios[] = {
+    {"parking_one", 2, set_up_one, run, finish},
+    {"parking_two", 3, set_up_two, run, finish},
+    {"parking_three", 4, set_up_three, run, finish},
+};
+EXPLORE_SCENARIOS("scheduler", "S1,S2,S3,S5,S6", scenarios)

@@ -245,13 +245,11 @@ static void finish_resized(void) {
     finish();
 }
 
-int main(int count, char **arguments) {
-    static const explore_scenario_t scenarios[] = {
-        {"capability_kept", 2, set_up, run, finish},
-        {"capability_kept_three", 3, set_up, run, finish},
-        {"capability_changes", 3, set_up, change_some, finish},
-        {"capability_ends", 3, set_up_sibling, run_ends, finish},
-        {"capability_resized", 3, set_up_resized, run_resized, finish_resized},
-    };
-    return explore_main(count, arguments, scenarios, sizeof scenarios / sizeof *scenarios);
-}
+static const explore_scenario_t scenarios[] = {
+    {"capability_kept", 2, set_up, run, finish},
+    {"capability_kept_three", 3, set_up, run, finish},
+    {"capability_changes", 3, set_up, change_some, finish},
+    {"capability_ends", 3, set_up_sibling, run_ends, finish},
+    {"capability_resized", 3, set_up_resized, run_resized, finish_resized},
+};
+EXPLORE_SCENARIOS("capability_cache", "C1,C2,C5,C6", scenarios)

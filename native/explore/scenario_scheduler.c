@@ -121,10 +121,8 @@ static void finish(void) {
     scheduler_destroy(scheduler);
 }
 
-int main(int count, char **arguments) {
-    static const explore_scenario_t scenarios[] = {
-        {"scheduler_two", 3, set_up_two, run, finish},
-        {"scheduler_three", 4, set_up_three, run, finish},
-    };
-    return explore_main(count, arguments, scenarios, sizeof scenarios / sizeof *scenarios);
-}
+static const explore_scenario_t scenarios[] = {
+    {"scheduler_two", 3, set_up_two, run, finish},
+    {"scheduler_three", 4, set_up_three, run, finish},
+};
+EXPLORE_SCENARIOS("scheduler", "S1,S5,S6", scenarios)
