@@ -5,14 +5,16 @@
 // takes the time of a chunk as the cost of the values that were in force. Most of the time it only watches. Now and then, and
 // when the cost or the signature of a class has changed, it surveys a knob: chunks take turns on its rungs, so that all
 // of them are measured under the same load. The cheapest rung must beat the present one by a margin, and again in a
-// duel of the two, before the knob moves.
+// duel of the two, before the knob moves. Where two knobs depend on each other, so that neither can gain alone, the rungs of the one
+// are surveyed with the other at the far end of its ladder, too: a paired survey, whose move sets both.
 //
 // A tuning_t is used by one thread and shares nothing: each worker tunes what is its own. It reads no clock; times are given to
 // it, in nanoseconds of any one clock, so that the same calls with the same times give the same decisions.
 //
 // Contract (docs/native/tuning.md has the arguments)
 //   - A value in force is one of its ladder, within the bounds given.
-//   - A constant cost function leads to a rung within `gain` of the cheapest, and then to no further move.
+//   - A constant cost function leads to values from which no knob alone, and none together with its partner at the far end, gains
+//     `gain` or more, and then to no further move.
 //   - Surveys without a move become rarer, up to `calm_most` periods apart.
 //   - The loop's own time is under `cost_cap` of the time that it sees: it makes its period longer until it is.
 //   - Every decision is in the log with its evidence, until TUNING_LOG later ones have replaced it.
@@ -29,6 +31,8 @@
 typedef struct tuning tuning_t;
 
 #define TUNING_RUNGS 8
+#define TUNING_SLOTS (TUNING_RUNGS + 1) // what a survey measures: rungs, and in a paired one what is in force
+#define TUNING_IN_FORCE TUNING_RUNGS
 #define TUNING_SAMPLES 15
 #define TUNING_LOG 256
 
@@ -80,6 +84,7 @@ typedef struct tuning_ladder {
     uint32_t samples;  // counted chunks per rung that make a survey; at most TUNING_SAMPLES
     uint32_t count;    // rungs
     uint32_t original; // the rung of the fixed setting before there was a loop
+    uint32_t partner;  // + 1: a knob of the same class whose far end is tried together with the rungs of this one; 0: none
     uint64_t values[TUNING_RUNGS]; // rising, where the order means anything
 } tuning_ladder_t;
 
@@ -126,8 +131,8 @@ typedef struct tuning_evidence {
     uint32_t samples;               // chunks
     double cost;                    // median
     double signature;               // mean, as the user gave it
-    uint32_t counted[TUNING_RUNGS]; // survey and duel: chunks per rung
-    double costs[TUNING_RUNGS];     // and their medians
+    uint32_t counted[TUNING_SLOTS]; // survey and duel: chunks per rung; paired: each with the partner at its far end
+    double costs[TUNING_SLOTS];     // and their medians
 } tuning_evidence_t;
 
 typedef struct tuning_decision {
@@ -135,6 +140,8 @@ typedef struct tuning_decision {
     tuning_reason_t reason;
     tuning_knob_t knob;
     uint32_t from, to;          // rungs
+    bool paired;                // together with the partner,
+    uint32_t partner_from, partner_to; // whose rungs these are. The log has a decision of its own for it
     double cost_from, cost_to;  // as measured; 0 where not
     double signature;
     uint32_t samples;           // chunks behind it
@@ -146,8 +153,10 @@ typedef struct tuning_search {
     tuning_action_t stage;       // WATCH, SURVEY or DUEL
     uint32_t knob;               // under survey or in a duel
     uint32_t challenger;         // rung, in a duel
+    bool paired;                 // the survey or duel is of this knob and its partner,
+    uint32_t partner_to;         // which is at this rung in it
     uint32_t at[TUNING_KNOBS];   // rungs in force
-    uint32_t left;               // knobs that this round still has to survey
+    uint32_t left;               // knobs that this round still has to survey, and TUNING_KNOBS on those with their partner
     uint32_t rounds;             // since the last calm
     uint32_t alarms;             // surveys for a change of cost that led to no move, in a row
     bool started, moved, ever_moved; // at all; in this round; since the last calm

@@ -23,13 +23,13 @@ typedef struct meter {
     double samples[TUNING_SAMPLES];
     double signatures;
     // A survey or duel.
-    uint32_t mask;     // rungs that take part
+    uint32_t mask;     // slots that take part
     uint32_t turn;     // turns over
     uint32_t position; // chunks in this one
     uint32_t chunks_in_all;
     uint64_t counted_ns; // of this turn
-    uint32_t counted[TUNING_RUNGS];
-    double surveyed[TUNING_RUNGS][TUNING_SAMPLES];
+    uint32_t counted[TUNING_SLOTS];
+    double surveyed[TUNING_SLOTS][TUNING_SAMPLES];
 } meter_t;
 
 struct tuning {
@@ -154,9 +154,9 @@ static tuning_evidence_t evidence_of_period(meter_t *meter) {
 
 static tuning_evidence_t evidence_of_survey(meter_t *meter) {
     tuning_evidence_t evidence = {.samples = meter->chunks_in_all};
-    for (uint32_t r = 0; r < TUNING_RUNGS; r++) {
-        evidence.counted[r] = meter->counted[r];
-        evidence.costs[r] = median(meter->surveyed[r], meter->counted[r]);
+    for (uint32_t s = 0; s < TUNING_SLOTS; s++) {
+        evidence.counted[s] = meter->counted[s];
+        evidence.costs[s] = median(meter->surveyed[s], meter->counted[s]);
     }
     return evidence;
 }
@@ -184,10 +184,21 @@ static uint32_t turns_in_all(const tuning_ladder_t *ladder, const tuning_search_
     return rungs_in(meter->mask) * rounds;
 }
 
-static uint32_t rung_now(const meter_t *meter) { return nth_rung(meter->mask, meter->turn % rungs_in(meter->mask)); }
+static uint32_t slot_now(const meter_t *meter) { return nth_rung(meter->mask, meter->turn % rungs_in(meter->mask)); }
 
-static uint32_t settle_now(const tuning_ladder_t *ladder, uint32_t rung) {
-    uint64_t more = ladder->fill == 0 ? 0 : ladder->values[rung] / ladder->fill;
+// The slot's values are in force from now on.
+static void put_in_force(tuning_t *tuning, const tuning_search_t *search, uint32_t slot) {
+    bool present = slot == TUNING_IN_FORCE;
+    tuning->values[search->knob] = value_at(search->knob, present ? search->at[search->knob] : slot);
+    if (search->paired) {
+        uint32_t partner = tuning_ladders[search->knob].partner - 1;
+        tuning->values[partner] = value_at(partner, present ? search->at[partner] : search->partner_to);
+    }
+}
+
+static uint32_t settle_now(const tuning_t *tuning, const tuning_search_t *search) {
+    const tuning_ladder_t *ladder = &tuning_ladders[search->knob];
+    uint64_t more = ladder->fill == 0 ? 0 : tuning->values[search->knob] / ladder->fill;
     return ladder->settle + (uint32_t)more;
 }
 
@@ -209,14 +220,13 @@ static bool has_risen(const meter_t *meter) {
 // --- steps ------------------------------------------------------------------------------------------------------------
 
 static void begin_survey(tuning_t *tuning, const tuning_search_t *search, meter_t *meter) {
-    meter->mask = tuning->allowed[search->knob];
-    if (search->stage == TUNING_DUEL) {
-        meter->mask = 1u << search->at[search->knob] | 1u << search->challenger;
-    }
+    uint32_t present = 1u << (search->paired ? TUNING_IN_FORCE : search->at[search->knob]);
+    uint32_t others = search->stage == TUNING_DUEL ? 1u << search->challenger : tuning->allowed[search->knob];
+    meter->mask = present | others;
     meter->turn = meter->position = meter->chunks_in_all = 0;
     meter->counted_ns = 0;
     memset(meter->counted, 0, sizeof meter->counted);
-    tuning->values[search->knob] = value_at(search->knob, rung_now(meter));
+    put_in_force(tuning, search, slot_now(meter));
 }
 
 static void begin_period(meter_t *meter) {
@@ -253,6 +263,20 @@ static void keep_cheap(tuning_t *tuning) {
     tuning->judged_charged = totals->charged_ns;
 }
 
+static void take_over(tuning_t *tuning, const tuning_search_t *search, const tuning_decision_t *decision) {
+    tuning->values[decision->knob] = value_at(decision->knob, search->at[decision->knob]);
+    tuning_note(tuning, decision);
+    if (decision->paired) {
+        uint32_t partner = tuning_ladders[decision->knob].partner - 1;
+        tuning->values[partner] = value_at(partner, search->at[partner]);
+        tuning_decision_t its = *decision;
+        its.knob = (tuning_knob_t)partner;
+        its.from = decision->partner_from;
+        its.to = decision->partner_to;
+        tuning_note(tuning, &its);
+    }
+}
+
 static void step(tuning_t *tuning, tuning_class_t class, const tuning_evidence_t *evidence, uint64_t now) {
     tuning_search_t *search = &tuning->searches[class];
     meter_t *meter = &tuning->meters[class];
@@ -262,8 +286,7 @@ static void step(tuning_t *tuning, tuning_class_t class, const tuning_evidence_t
         decision.when_ns = now;
         count_decision(&tuning->totals, decision.action);
         if (decision.action != TUNING_WATCH) {
-            tuning->values[decision.knob] = value_at(decision.knob, search->at[decision.knob]);
-            tuning_note(tuning, &decision);
+            take_over(tuning, search, &decision);
         }
         again = search->stage == TUNING_WATCH && search->left != 0;
         shown = (tuning_evidence_t){0};
@@ -288,10 +311,10 @@ static bool survey_chunk(tuning_t *tuning, tuning_class_t class, uint64_t took, 
     meter_t *meter = &tuning->meters[class];
     const tuning_ladder_t *ladder = &tuning_ladders[search->knob];
     bool climb = climbs(ladder, search);
-    uint32_t rung = rung_now(meter);
-    uint32_t settle = settle_now(ladder, rung);
-    if (meter->position >= settle && meter->counted[rung] < TUNING_SAMPLES) {
-        meter->surveyed[rung][meter->counted[rung]++] = (double)took / (double)operations;
+    uint32_t slot = slot_now(meter);
+    uint32_t settle = settle_now(tuning, search);
+    if (meter->position >= settle && meter->counted[slot] < TUNING_SAMPLES) {
+        meter->surveyed[slot][meter->counted[slot]++] = (double)took / (double)operations;
         meter->counted_ns += took;
     }
     meter->chunks_in_all++;
@@ -305,7 +328,7 @@ static bool survey_chunk(tuning_t *tuning, tuning_class_t class, uint64_t took, 
     if (meter->turn == turns_in_all(ladder, search, meter) || (climb && has_risen(meter))) {
         return true;
     }
-    tuning->values[search->knob] = value_at(search->knob, rung_now(meter));
+    put_in_force(tuning, search, slot_now(meter));
     return false;
 }
 

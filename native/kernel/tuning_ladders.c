@@ -2,14 +2,16 @@
 #include "tuning.h"
 
 // A cache must fill before its cost is that of its size, so its turns are long. A quantum is measured over several of itself, so
-// long ones cost the most to try: from the shortest up, and no further than where it gets worse.
+// long ones cost the most to try: from the shortest up, and no further than where it gets worse. Far from the caches, vectors are as
+// good without a fetch ahead as with one, and better than one check after the other with a short one; a long fetch with one
+// check after the other is the best of all. So these two are tried together.
 const tuning_ladder_t tuning_ladders[TUNING_KNOBS] = {
     [TUNING_CACHE] = {.name = "cache", .unit = "entries", .class = TUNING_CHECKS, .survey = TUNING_ROTATE, .settle = 2, .fill = 1024,
                       .dwell = 5, .samples = 5, .count = 6, .original = 1, .values = {0, 64, 256, 1024, 4096, 16384}},
     [TUNING_SIMD] = {.name = "simd", .unit = "checks", .class = TUNING_BATCHES, .survey = TUNING_ROTATE, .settle = 0, .dwell = 1,
                      .samples = 9, .count = 5, .original = 1, .values = {4, 8, 16, 32, TUNING_NEVER}},
     [TUNING_PREFETCH] = {.name = "prefetch", .unit = "checks", .class = TUNING_BATCHES, .survey = TUNING_ROTATE, .settle = 0, .dwell = 1,
-                         .samples = 9, .count = 6, .original = 1, .values = {0, 4, 8, 16, 32, 64}},
+                         .samples = 9, .count = 6, .original = 1, .partner = TUNING_SIMD + 1, .values = {0, 4, 8, 16, 32, 64}},
     [TUNING_GROUP] = {.name = "group", .unit = "checks", .class = TUNING_BATCHES, .survey = TUNING_ROTATE, .settle = 0, .dwell = 1,
                       .samples = 9, .count = 6, .original = 1, .values = {4, 8, 16, 32, 64, 256}},
     [TUNING_VICTIM] = {.name = "victim", .unit = "policy", .class = TUNING_TASKS, .survey = TUNING_ROTATE, .settle = 1, .dwell = 1,
@@ -28,7 +30,7 @@ const tuning_rules_t tuning_rules_standard = {
     .gain = 0.02,
     .drift = 1.0, // on a shared machine the same work takes now 1, now 1.8 times as long
     .drift_periods = 2,
-    .calm_first = 128,
+    .calm_first = 32,
     .calm_most = 4096,
     .cost_cap = 0.005,
 };

@@ -3,9 +3,9 @@
 //     watch ──start, timer, drift──▶ survey of one knob ──clearly better──▶ move
 //       ▲                              │        └──a little better──▶ duel ──again better──▶ move
 //       │                              └──not better──▶ stay ◀──not better──┘
-//       └──no knob left── move or stay ──a knob left──▶ survey of the next
+//       └──no knob left── move or stay ──a knob left──▶ survey of the next; after the knobs the pairs
 //
-// Why it ends: a round surveys each knob once. A second round follows only where one of several knobs moved, and a third never.
+// Why it ends: a round surveys each knob once, and each pair. A second round follows only where one of several knobs moved, and a third never.
 // Why it does not swing: a move needs the margin twice, or once by far, both times against the present rung measured
 // in the same survey. Two rungs that differ by less than the margin are never exchanged.
 #include "tuning.h"
@@ -19,12 +19,16 @@ static bool is_allowed(uint32_t mask, uint32_t rung) { return (mask >> rung & 1)
 
 static bool has_choice(uint32_t mask) { return (mask & (mask - 1)) != 0; }
 
-// The class's knobs that can move, as a mask.
+static uint32_t partner_of(uint32_t knob) { return tuning_ladders[knob].partner - 1; }
+
+// The class's knobs that can move, as a mask, and those that can with their partner.
 static uint32_t knobs_of(const uint32_t allowed[TUNING_KNOBS], tuning_class_t class) {
     uint32_t knobs = 0;
     for (uint32_t k = 0; k < TUNING_KNOBS; k++) {
         if (tuning_ladders[k].class == class && has_choice(allowed[k])) {
             knobs |= 1u << k;
+            bool pair = tuning_ladders[k].partner != 0 && has_choice(allowed[partner_of(k)]);
+            knobs |= pair ? 1u << (TUNING_KNOBS + k) : 0;
         }
     }
     return knobs;
@@ -33,24 +37,42 @@ static uint32_t knobs_of(const uint32_t allowed[TUNING_KNOBS], tuning_class_t cl
 static tuning_decision_t decision_of(const tuning_search_t *search, tuning_action_t action, tuning_reason_t reason,
                                      const tuning_evidence_t *evidence) {
     uint32_t at = search->at[search->knob];
+    uint32_t partner = search->paired ? search->at[partner_of(search->knob)] : 0;
     return (tuning_decision_t){
         .action = action,
         .reason = reason,
         .knob = (tuning_knob_t)search->knob,
         .from = at,
         .to = at,
+        .paired = search->paired,
+        .partner_from = partner,
+        .partner_to = partner,
         .cost_from = evidence->cost,
         .signature = evidence->signature,
         .samples = evidence->samples,
     };
 }
 
-// The next knob of the round.
-static tuning_decision_t survey_next(tuning_search_t *search, const tuning_evidence_t *evidence) {
-    search->knob = (uint32_t)__builtin_ctz(search->left);
+// The top of the ladder; of what is there already the bottom.
+static uint32_t far_end(uint32_t mask, uint32_t from) {
+    uint32_t top = 31u - (uint32_t)__builtin_clz(mask);
+    return top != from ? top : (uint32_t)__builtin_ctz(mask);
+}
+
+// The next knob of the round, or the next pair.
+static tuning_decision_t survey_next(const uint32_t allowed[TUNING_KNOBS], tuning_search_t *search, const tuning_evidence_t *evidence) {
+    uint32_t next = (uint32_t)__builtin_ctz(search->left);
     search->left &= search->left - 1;
     search->stage = TUNING_SURVEY;
-    return decision_of(search, TUNING_SURVEY, search->reason, evidence);
+    search->paired = next >= TUNING_KNOBS;
+    search->knob = search->paired ? next - TUNING_KNOBS : next;
+    if (search->paired) {
+        uint32_t partner = partner_of(search->knob);
+        search->partner_to = far_end(allowed[partner], search->at[partner]);
+    }
+    tuning_decision_t decision = decision_of(search, TUNING_SURVEY, search->reason, evidence);
+    decision.partner_to = search->paired ? search->partner_to : 0;
+    return decision;
 }
 
 static tuning_decision_t begin_round(const uint32_t allowed[TUNING_KNOBS], tuning_class_t class, tuning_search_t *search,
@@ -63,7 +85,7 @@ static tuning_decision_t begin_round(const uint32_t allowed[TUNING_KNOBS], tunin
     if (search->left == 0) {
         return decision_of(search, TUNING_WATCH, reason, evidence);
     }
-    return survey_next(search, evidence);
+    return survey_next(allowed, search, evidence);
 }
 
 static double ratio(double a, double b) { return a > b ? a / b : b / a; }
@@ -110,6 +132,7 @@ static tuning_decision_t watch(const tuning_rules_t *rules, const uint32_t allow
 static void end_survey(const tuning_rules_t *rules, const uint32_t allowed[TUNING_KNOBS], tuning_class_t class,
                        tuning_search_t *search, double cost) {
     search->stage = TUNING_WATCH;
+    search->paired = false;
     if (search->left != 0) {
         return;
     }
@@ -130,16 +153,31 @@ static void end_survey(const tuning_rules_t *rules, const uint32_t allowed[TUNIN
     search->basis = cost;
 }
 
-static tuning_decision_t measured(const tuning_search_t *search, tuning_action_t action, uint32_t to,
+// Where the costs of what is in force stand.
+static uint32_t slot_in_force(const tuning_search_t *search) { return search->paired ? TUNING_IN_FORCE : search->at[search->knob]; }
+
+static tuning_decision_t measured(const tuning_search_t *search, tuning_action_t action, uint32_t slot,
                                   const tuning_evidence_t *evidence) {
     tuning_decision_t decision = decision_of(search, action, TUNING_MEASURED, evidence);
-    decision.to = to;
-    decision.cost_from = evidence->costs[decision.from];
-    decision.cost_to = evidence->costs[to];
+    uint32_t present = slot_in_force(search);
+    if (slot != present) {
+        decision.to = slot;
+        decision.partner_to = search->paired ? search->partner_to : 0;
+    }
+    decision.cost_from = evidence->costs[present];
+    decision.cost_to = evidence->costs[slot];
     return decision;
 }
 
-// The cheapest rung that was measured; the present one where none was.
+static void move(tuning_search_t *search, uint32_t to) {
+    search->at[search->knob] = to;
+    if (search->paired) {
+        search->at[partner_of(search->knob)] = search->partner_to;
+    }
+    search->moved = search->ever_moved = true;
+}
+
+// The cheapest slot that was measured; the present one where none was.
 static uint32_t cheapest(uint32_t mask, uint32_t present, const tuning_evidence_t *evidence) {
     uint32_t best = present;
     bool known = evidence->counted[present] != 0;
@@ -154,7 +192,7 @@ static uint32_t cheapest(uint32_t mask, uint32_t present, const tuning_evidence_
 
 static tuning_decision_t judge(const tuning_rules_t *rules, const uint32_t allowed[TUNING_KNOBS], tuning_class_t class,
                                tuning_search_t *search, const tuning_evidence_t *evidence) {
-    uint32_t present = search->at[search->knob];
+    uint32_t present = slot_in_force(search);
     uint32_t best = search->challenger;
     bool duel = search->stage == TUNING_DUEL;
     if (!duel) {
@@ -173,8 +211,7 @@ static tuning_decision_t judge(const tuning_rules_t *rules, const uint32_t allow
     }
     tuning_decision_t decision = measured(search, better ? TUNING_MOVE : TUNING_STAY, better ? best : present, evidence);
     if (better) {
-        search->at[search->knob] = best;
-        search->moved = search->ever_moved = true;
+        move(search, best);
     }
     end_survey(rules, allowed, class, search, decision.cost_to);
     return decision;
@@ -186,7 +223,7 @@ tuning_decision_t tuning_decide(const tuning_rules_t *rules, const uint32_t allo
         return judge(rules, allowed, class, search, evidence);
     }
     if (search->left != 0) {
-        return survey_next(search, evidence);
+        return survey_next(allowed, search, evidence);
     }
     return watch(rules, allowed, class, search, evidence);
 }

@@ -55,6 +55,13 @@ static double far_away(tuning_knob_t knob, const uint64_t values[TUNING_KNOBS]) 
     return 10 + 2 * away(ahead, 32) + 20.0 / (double)values[TUNING_GROUP] + (values[TUNING_SIMD] > 32 ? 1 : 0);
 }
 
+// Neither of two knobs gains anything alone: with vectors it does not matter how far ahead, and without them a short way is worse.
+static double crossed(tuning_knob_t knob, const uint64_t values[TUNING_KNOBS]) {
+    (void)knob;
+    double groups = 20.0 / (double)values[TUNING_GROUP];
+    return groups + (values[TUNING_SIMD] != TUNING_NEVER ? 14.5 : 12.5 + 3 * away(values[TUNING_PREFETCH], 32));
+}
+
 static double near_by(tuning_knob_t knob, const uint64_t values[TUNING_KNOBS]) {
     (void)knob;
     return 1 + 0.02 * (double)values[TUNING_PREFETCH] + 0.2 * away(values[TUNING_SIMD] > 64 ? 64 : values[TUNING_SIMD], 16);
@@ -174,6 +181,7 @@ typedef struct phase {
 
 static const phase_t phases[] = {
     {TUNING_CHECKS, hot, 1.03},    {TUNING_CHECKS, scattered, 1.03}, {TUNING_BATCHES, far_away, 1.03}, {TUNING_BATCHES, near_by, 1.03},
+    {TUNING_BATCHES, crossed, 1.03},
     {TUNING_RUNS, waiting, 1.06},  {TUNING_RUNS, computing, 1.06},   {TUNING_CHECKS, hot, 1.03},
 };
 enum { PHASES = sizeof phases / sizeof phases[0] };
@@ -221,6 +229,41 @@ static void where_nothing_matters_nothing_moves_and_surveys_become_rare(void) {
         EXPECT((double)(after.survey_ns - before.survey_ns) < 0.01 * (double)(after.seen_ns - before.seen_ns));
         tuning_destroy(world.tuning);
     }
+}
+
+static void two_knobs_that_gain_nothing_alone_move_together(void) {
+    world_t world = world_of(NULL, 4);
+    live(&world, TUNING_BATCHES, crossed, 500 * MS);
+    EXPECT_EQ(tuning_value(world.tuning, TUNING_SIMD), TUNING_NEVER);
+    EXPECT_EQ(tuning_value(world.tuning, TUNING_PREFETCH), 32);
+    tuning_decision_t log[TUNING_LOG];
+    size_t count = tuning_log(world.tuning, log, TUNING_LOG);
+    size_t pairs = 0;
+    for (size_t i = 0; i + 1 < count; i++) {
+        bool together = log[i].paired && log[i].action == TUNING_MOVE && log[i].knob == TUNING_PREFETCH;
+        if (together) {
+            pairs++;
+            EXPECT_EQ(log[i + 1].knob, TUNING_SIMD);
+            EXPECT_EQ(log[i + 1].action, TUNING_MOVE);
+            EXPECT_EQ(tuning_ladders[TUNING_SIMD].values[log[i + 1].to], TUNING_NEVER);
+            EXPECT(log[i + 1].from != log[i + 1].to && log[i].cost_to < log[i].cost_from);
+        }
+    }
+    EXPECT_EQ(pairs, 1);
+    tuning_destroy(world.tuning);
+}
+
+static void a_pair_of_which_one_is_bound_is_not_tried(void) {
+    tuning_config_t config = {.allowed = {[TUNING_SIMD] = 0x2}};
+    world_t world = world_of(&config, 4);
+    live(&world, TUNING_BATCHES, crossed, 500 * MS);
+    EXPECT_EQ(tuning_value(world.tuning, TUNING_SIMD), 8);
+    tuning_decision_t log[TUNING_LOG];
+    size_t count = tuning_log(world.tuning, log, TUNING_LOG);
+    for (size_t i = 0; i < count; i++) {
+        EXPECT(!log[i].paired);
+    }
+    tuning_destroy(world.tuning);
 }
 
 static void a_new_signature_alone_starts_a_survey(void) {
@@ -404,6 +447,8 @@ int main(void) {
     each_phase_leads_to_its_best_and_stays_there();
     a_change_of_phase_is_followed_and_its_return_too();
     where_nothing_matters_nothing_moves_and_surveys_become_rare();
+    two_knobs_that_gain_nothing_alone_move_together();
+    a_pair_of_which_one_is_bound_is_not_tried();
     a_new_signature_alone_starts_a_survey();
     values_stay_within_the_bounds_given();
     a_loop_that_costs_too_much_looks_less_often();
