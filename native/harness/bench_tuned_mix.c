@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "tuned_runs.h"
+#include "tuned_steals.h"
 
 enum { PHASE, IDS, HOT_IDS, PHASE_MS, TURN_PERCENT, CACHE, GROUP, SIMD, PREFETCH, VICTIM, BUNDLE, QUANTUM_US };
 
@@ -31,6 +32,7 @@ static const int setting_of[TUNING_KNOBS] = {
 typedef struct {
     _Alignas(128) contender_t contenders[CONTENDERS];
     capability_thread_t *seat;
+    tuned_steals_t *steals;
     int phase, next;      /* now; how many have had this turn */
     uint64_t turns;       /* that all have had */
     uint64_t phase_began; /* by the loop's own clock */
@@ -86,11 +88,15 @@ static bool enter(worker_t *worker) {
         run_fail(run, "worker %d has no seat: %s", worker->index, status_name(status));
         return false;
     }
+    if (!tuned_steals_make(&state->steals)) {
+        run_fail(run, "memory exhausted: worker %d", worker->index);
+        return false;
+    }
     for (int c = 0; c < CONTENDERS; c++) {
         uint64_t values[TUNING_KNOBS];
         for (int k = 0; k < TUNING_KNOBS; k++)
             values[k] = value_of(run, c, k);
-        if (!contender_make(worker, &shared->table, shared->walks, c, values, &state->contenders[c]))
+        if (!contender_make(worker, &shared->table, shared->walks, state->steals, c, values, &state->contenders[c]))
             return false;
         state->contenders[c].turn_percent = (uint64_t)run_int(run, TURN_PERCENT);
     }
@@ -136,6 +142,7 @@ static void leave(worker_t *worker) {
     report->logged = tuning_log(state->contenders[CONTENDER_TUNED].tuning, report->log, DECISIONS_SHOWN);
     for (int c = 0; c < CONTENDERS; c++)
         contender_free(&state->contenders[c]);
+    tuned_steals_free(state->steals);
     capability_thread_leave(state->seat);
     free(state);
 }

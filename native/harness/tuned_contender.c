@@ -8,7 +8,7 @@
 
 static uint64_t chunk_steal(contender_t *contender, double *signature) {
     *signature = 0;
-    return tuned_steals_chunk(contender->steals);
+    return tuned_steals_chunk(contender);
 }
 
 static uint64_t chunk_service(contender_t *contender, double *signature) {
@@ -48,7 +48,7 @@ static void adopt(contender_t *contender, tuning_knob_t knob, uint64_t value) {
         tuned_runs_quantum(contender->service, value);
         tuned_runs_quantum(contender->compute, value);
     } else if (knob == TUNING_VICTIM || knob == TUNING_BUNDLE) {
-        tuned_steals_set(contender->steals, contender->values[TUNING_VICTIM], contender->values[TUNING_BUNDLE]);
+        tuned_steals_set(contender);
     }
 }
 
@@ -63,14 +63,14 @@ static void adopt_all(contender_t *contender) {
 static bool make_parts(contender_t *contender, const tuned_walk_t *walks, bool tuned) {
     uint64_t entries = contender->values[TUNING_CACHE];
     return capability_cache_create(contender->table->table, entries, &contender->cache) == STATUS_OK &&
-           (!tuned || tuning_create(NULL, &contender->tuning) == STATUS_OK) && tuned_steals_make(contender, &contender->steals) &&
-           tuned_runs_make(contender, NULL, &contender->service) && tuned_runs_make(contender, walks, &contender->compute);
+           (!tuned || tuning_create(NULL, &contender->tuning) == STATUS_OK) && tuned_runs_make(contender, NULL, &contender->service) &&
+           tuned_runs_make(contender, walks, &contender->compute);
 }
 
-bool contender_make(worker_t *worker, const tuned_table_t *table, const tuned_walk_t *walks, int which,
+bool contender_make(worker_t *worker, const tuned_table_t *table, const tuned_walk_t *walks, tuned_steals_t *steals, int which,
                     const uint64_t values[TUNING_KNOBS], contender_t *contender) {
     static const char *const names[] = {"original", "fixed", "tuned"};
-    *contender = (contender_t){.name = names[which], .worker = worker, .table = table, .turn_percent = 100};
+    *contender = (contender_t){.name = names[which], .steals = steals, .worker = worker, .table = table, .turn_percent = 100};
     memcpy(contender->values, values, sizeof contender->values);
     if (!make_parts(contender, walks, which == CONTENDER_TUNED)) {
         run_fail(worker->run, "memory exhausted: worker %d, settings %s", worker->index, names[which]);
@@ -95,7 +95,6 @@ void contender_free(contender_t *contender) {
         capability_cache_destroy(contender->cache);
     if (contender->tuning)
         tuning_destroy(contender->tuning);
-    tuned_steals_free(contender->steals);
     tuned_runs_free(contender->service);
     tuned_runs_free(contender->compute);
 }
@@ -149,6 +148,8 @@ static uint64_t part_tuned(contender_t *contender, const tuned_phase_t *phase) {
 uint64_t contender_part(contender_t *contender, int phase, bool counts) {
     tuned_account_t *account = &contender->accounts[phase];
     const tuned_phase_t *what = &tuned_phases[phase];
+    if (phase == PHASE_STEAL && contender->turn_chunks == 0)
+        tuned_steals_set(contender);
     uint64_t began = cpu_ns();
     uint64_t units = contender->tuning ? part_tuned(contender, what) : part_fixed(contender, what);
     uint64_t took = cpu_ns() - began;

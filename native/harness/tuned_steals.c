@@ -1,5 +1,6 @@
 /* The phase steal: few tasks at a time are handed to one CPU, now and then to another, of which none is driven, and one CPU
- * steals them all. Where they are, it must find out: whom it asks first, and how many it is handed and takes at once, make the difference. */
+ * steals them all. Where they are, it must find out: whom it asks first, and how many it is handed and takes at once, make the difference.
+ * The contenders take turns on one scheduler: two that are set alike may differ by a quarter by where their memory came to lie. */
 #include <stdlib.h>
 
 #include "tuned_steals.h"
@@ -12,7 +13,6 @@ struct tuned_steals {
     contender_t *contender;
     uint64_t bundle, wave;
     uint8_t busy; /* the CPU that is handed tasks, STAY waves in a row */
-    rng_t rng;
     task_t tasks[WAVE];
 };
 
@@ -37,10 +37,12 @@ static void hand_out(tuned_steals_t *steals, uint8_t cpu) {
     }
 }
 
-uint64_t tuned_steals_chunk(tuned_steals_t *steals) {
+uint64_t tuned_steals_chunk(contender_t *contender) {
+    tuned_steals_t *steals = contender->steals;
+    rng_t rng = rng_seeded(contender->worker->seed + contender->at[PHASE_STEAL]++); /* the same for all contenders */
     for (int w = 0; w < WAVES; w++) {
         if (w % STAY == 0)
-            steals->busy = (uint8_t)(1 + rng_below(&steals->rng, CPUS - 1));
+            steals->busy = (uint8_t)(1 + rng_below(&rng, CPUS - 1));
         hand_out(steals, steals->busy);
         uint64_t ran = scheduler_run(steals->on, WAVE);
         if (ran != WAVE) {
@@ -54,23 +56,26 @@ uint64_t tuned_steals_chunk(tuned_steals_t *steals) {
     return WAVE * WAVES;
 }
 
-void tuned_steals_set(tuned_steals_t *steals, uint64_t victim, uint64_t bundle) {
+void tuned_steals_set(contender_t *contender) {
     static const uint64_t policies[TUNING_VICTIMS] = {
         [TUNING_VICTIM_NEAREST] = SCHEDULER_VICTIMS_NEAREST,
         [TUNING_VICTIM_RANDOM] = SCHEDULER_VICTIMS_RANDOM,
         [TUNING_VICTIM_LAST] = SCHEDULER_VICTIMS_LAST,
     };
+    tuned_steals_t *steals = contender->steals;
+    uint64_t bundle = contender->values[TUNING_BUNDLE];
+    steals->contender = contender;
     steals->bundle = bundle;
-    (void)scheduler_set(steals->scheduler, SCHEDULER_VICTIMS, policies[victim]);
+    (void)scheduler_set(steals->scheduler, SCHEDULER_VICTIMS, policies[contender->values[TUNING_VICTIM]]);
     (void)scheduler_set(steals->scheduler, SCHEDULER_STEAL_MAX, bundle < SCHEDULER_BATCH_MAX ? bundle : SCHEDULER_BATCH_MAX);
 }
 
-bool tuned_steals_make(contender_t *contender, tuned_steals_t **made) {
+bool tuned_steals_make(tuned_steals_t **made) {
     tuned_steals_t *steals = aligned_alloc(_Alignof(tuned_steals_t), sizeof *steals);
     *made = steals;
     if (!steals)
         return false;
-    *steals = (tuned_steals_t){.contender = contender, .rng = rng_seeded(contender->worker->seed)};
+    *steals = (tuned_steals_t){.wave = 0};
     scheduler_config_t config = {.cpus = CPUS};
     if (scheduler_create(&config, &steals->scheduler) != STATUS_OK ||
         scheduler_attach(steals->scheduler, 0, &steals->on) != STATUS_OK)

@@ -7,10 +7,11 @@
 
 typedef struct tuned_steals tuned_steals_t;
 
-/* False where memory is exhausted; free what was made all the same. */
-bool tuned_steals_make(contender_t *contender, tuned_steals_t **made);
+/* One for all contenders of a worker. False where memory is exhausted; free what was made all the same. */
+bool tuned_steals_make(tuned_steals_t **made);
 void tuned_steals_free(tuned_steals_t *steals);
-void tuned_steals_set(tuned_steals_t *steals, uint64_t victim, uint64_t bundle);
-uint64_t tuned_steals_chunk(tuned_steals_t *steals);
+/* The contender's settings, from now on: at the beginning of its turn, and as it changes them. */
+void tuned_steals_set(contender_t *contender);
+uint64_t tuned_steals_chunk(contender_t *contender);
 
 #endif

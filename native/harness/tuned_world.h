@@ -2,7 +2,7 @@
  * slows all of them. Private to tuned_*.c and bench_tuned_mix.c.
  *
  * A contender is one way of choosing the settings: the original's fixed ones, fixed ones of the command line, or the
- * loop's (tuning.h). Each has a cache and schedulers of its own. A phase is a workload; it gives work in chunks of some
+ * loop's (tuning.h). Each has a cache and schedulers of its own, but for the phase steal. A phase is a workload; it gives work in chunks of some
  * microseconds, the same to every contender. */
 #ifndef ORCH_TUNED_WORLD_H
 #define ORCH_TUNED_WORLD_H
@@ -48,7 +48,7 @@ typedef struct {
     uint64_t values[TUNING_KNOBS];
     uint64_t own_ns;  /* how long it has had its turns */
     capability_cache_t *cache;
-    struct tuned_steals *steals;
+    struct tuned_steals *steals; /* the worker's: all contenders use it by turns */
     struct tuned_runs *service, *compute;
     uint64_t at[TUNED_PHASES]; /* where it is in the phase's list */
     tuned_account_t accounts[TUNED_PHASES];
@@ -88,8 +88,8 @@ uint64_t tuned_chunk_small(contender_t *contender, double *signature);
 bool tuned_check(contender_t *contender, cap_id_t id);
 
 /* tuned_contender.c: false after run_fail. */
-bool contender_make(worker_t *worker, const tuned_table_t *table, const struct tuned_walk *walks, int which, const uint64_t values[TUNING_KNOBS],
-                    contender_t *contender);
+bool contender_make(worker_t *worker, const tuned_table_t *table, const struct tuned_walk *walks, struct tuned_steals *steals, int which,
+                    const uint64_t values[TUNING_KNOBS], contender_t *contender);
 void contender_free(contender_t *contender);
 /* A part of its turn in a phase, on its account if it counts. Units done. */
 uint64_t contender_part(contender_t *contender, int phase, bool counts);
