@@ -253,6 +253,25 @@ static void two_knobs_that_gain_nothing_alone_move_together(void) {
     tuning_destroy(world.tuning);
 }
 
+static void a_move_of_a_pair_sets_both_at_once(void) {
+    uint32_t allowed[TUNING_KNOBS] = {[TUNING_SIMD] = 0x1f, [TUNING_PREFETCH] = 0x3f};
+    tuning_search_t search = {.stage = TUNING_SURVEY, .knob = TUNING_PREFETCH, .paired = true, .partner_to = 4, .started = true,
+                              .at = {[TUNING_SIMD] = 1, [TUNING_PREFETCH] = 2}};
+    tuning_evidence_t evidence = {.samples = 63};
+    for (int s = 0; s < TUNING_SLOTS; s++) {
+        evidence.counted[s] = 9;
+        evidence.costs[s] = s == 3 ? 5 : 10;
+    }
+    tuning_decision_t decision = tuning_decide(&quiet, allowed, TUNING_BATCHES, &search, &evidence);
+    EXPECT_EQ(decision.action, TUNING_MOVE);
+    EXPECT_EQ(decision.from, 2);
+    EXPECT_EQ(decision.to, 3);
+    EXPECT_EQ(decision.partner_from, 1);
+    EXPECT_EQ(decision.partner_to, 4);
+    EXPECT_EQ(search.at[TUNING_PREFETCH], 3);
+    EXPECT_EQ(search.at[TUNING_SIMD], 4);
+}
+
 static void a_pair_of_which_one_is_bound_is_not_tried(void) {
     tuning_config_t config = {.allowed = {[TUNING_SIMD] = 0x2}};
     world_t world = world_of(&config, 4);
@@ -448,6 +467,7 @@ int main(void) {
     a_change_of_phase_is_followed_and_its_return_too();
     where_nothing_matters_nothing_moves_and_surveys_become_rare();
     two_knobs_that_gain_nothing_alone_move_together();
+    a_move_of_a_pair_sets_both_at_once();
     a_pair_of_which_one_is_bound_is_not_tried();
     a_new_signature_alone_starts_a_survey();
     values_stay_within_the_bounds_given();
