@@ -186,6 +186,8 @@ task_t *steal_round(scheduler_cpu_t *on);
 // Whether something is queued that `on` may run, or might. For who is about to park; takes over tasks with masks.
 bool steal_look(scheduler_cpu_t *on);
 
+// Whether a CPU has been asked for tasks, and has neither given some yet nor been left time enough to be taken from by force.
+bool steal_asked(const scheduler_cpu_t *on);
 // Whether any other CPU is attached to and not asleep.
 bool steal_others_busy(const scheduler_cpu_t *on);
 // Whether a lone task is stuck at a busy CPU: for who is parked, now and then.

@@ -146,6 +146,9 @@ static uint64_t kicks_of(const scheduler_lockfree_t *scheduler) {
 }
 
 bool scheduler_park(scheduler_cpu_t *on, uint64_t timeout_ns) {
+    if (steal_asked(on)) { // who sleeps between two looks would be patient for as many relooks
+        return true;
+    }
     uint64_t now = timeout_ns == SCHEDULER_FOREVER ? 0 : clock_now();
     uint64_t end = timeout_ns >= SCHEDULER_FOREVER - now ? SCHEDULER_FOREVER : now + timeout_ns;
     lie_down(on);

@@ -172,6 +172,8 @@ bool steal_look(scheduler_cpu_t *on) {
     return false;
 }
 
+bool steal_asked(const scheduler_cpu_t *on) { return on->victim != NOBODY; }
+
 bool steal_others_busy(const scheduler_cpu_t *on) {
     /* relaxed: a look; who attaches wakes somebody */
     uint64_t driven = atomic_load_relaxed_u64(&on->scheduler->driven);
