@@ -12,7 +12,6 @@
 #include "stall.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asleep.h"
 #include "window_state.h"
 
 enum { MS = 1000000, LOOK_NS = MS, STILL_NS = 50 * MS, SPUN_NS = 20 * MS, SAMPLES = 20, MANY = 64, BEFORE_LEAST = 16, LOOKS_MOST = 50 };
@@ -107,23 +107,9 @@ static uint64_t others_cpu(const struct window *window) {
     return sum;
 }
 
-/* 'S' in its stat file: neither running nor waiting for a CPU, nor for a page. */
-static bool is_asleep(int tid) {
-    char path[48], text[128];
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return false;
-    ssize_t size = read(file, text, sizeof text - 1);
-    close(file);
-    text[size > 0 ? size : 0] = 0;
-    const char *name_end = strrchr(text, ')');
-    return name_end && name_end[1] == ' ' && name_end[2] == 'S';
-}
-
 static bool others_asleep(const struct window *window) {
     for (int i = 0; i < window->threads; i++)
-        if (i != the.victim && !is_asleep(window->seats[i].tid))
+        if (i != the.victim && !thread_is_asleep(window->seats[i].tid))
             return false;
     return true;
 }
