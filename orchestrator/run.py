@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agents.workloads import TABLE as WORKLOADS
 from orchestrator import __version__
 from orchestrator.bundle.agent import agent_zipapp
 from orchestrator.bundle.build import build as build_bundle
@@ -106,10 +107,11 @@ def execute(request: Request, observer: RunObserver, interrupted: Callable[[], b
     where ``interrupted`` before there was a plan."""
     source = default_source()
     observer.stage("building the native bundle, where it is not in the cache")
+    names = known_names(benches_of(source), source)
     playbook, inventory = read(
         request.playbook,
         request.inventory,
-        known_names(benches_of(source)),
+        names,
         sets=request.sets,
         limit=request.limit,
     )
@@ -121,7 +123,14 @@ def execute(request: Request, observer: RunObserver, interrupted: Callable[[], b
     found = survey(asked, agent=built.agent, forks=request.forks)
     for host, why in found.unreachable.items():
         observer.stage(f"{host}: lost: {why}")
-    plan = make_plan(playbook, inventory, found.facts, found.unreachable, limit=request.limit)
+    plan = make_plan(
+        playbook,
+        inventory,
+        found.facts,
+        found.unreachable,
+        limit=request.limit,
+        scenarios=names.scenarios() if "explore" in playbook.variants else {},
+    )
     if interrupted():
         raise KeyboardInterrupt
     folder = RunFolder.create(request.runs, plan.name)
@@ -287,7 +296,7 @@ def prepare(
         unmet = _unmet(step, built, found)
         if unmet is not None:
             reasons[step.id] = unmet
-        needed = {step.variant} if step.workload == "native" else set()
+        needed = {step.variant} if WORKLOADS[step.workload].NEEDS_PROGRAM else set()
         variants.setdefault(step.host, set()).update(needed)
     ready = [addresses[h] for h in plan.hosts if h in variants]
     shipped = ship_all(ready, built, variants, request.forks)
@@ -315,7 +324,7 @@ def prepare(
 
 def _unmet(step: StepPlan, built: Built, found: Survey) -> tuple[str, str] | None:
     """Why the step's program cannot run on its host: the kind of its note, and the reason."""
-    if step.workload != "native":
+    if not WORKLOADS[step.workload].NEEDS_PROGRAM:
         return None
     if step.variant in built.broken or built.bundle is None:
         return "step_failed", built.broken.get(step.variant, "there is no native bundle")

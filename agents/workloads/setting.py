@@ -10,7 +10,8 @@ from agents.wire import Order
 
 @dataclass(frozen=True)
 class Setting:
-    """One declared setting. ``type``: str | int | float | bool | list (of strings)."""
+    """One declared setting. ``type``: str | int | float | bool | list (of strings) |
+    names (one string, or a list of them)."""
 
     type: str
     help: str

@@ -16,6 +16,7 @@ from orchestrator.analysis import (
     crashes,
     exposure,
     paired,
+    race,
     scaling,
     stability,
 )
@@ -35,6 +36,7 @@ ANALYSES: dict[str, Analysis] = {
     "compare": compare.analyse,
     "paired": paired.analyse,
     "exposure": exposure.analyse,
+    "race": race.analyse,
     "stability": stability.analyse,
 }
 
@@ -47,6 +49,7 @@ SHAPES: dict[str, Shape] = {
     "compare": compare.SHAPE,
     "paired": paired.SHAPE,
     "exposure": exposure.SHAPE,
+    "race": race.SHAPE,
     "stability": stability.SHAPE,
 }
 

@@ -38,6 +38,8 @@ class Bench:
     settings: list[Setting] | None = None
     #: whose violations it would report; empty: it only measures
     contracts: list[str] = field(default_factory=list)
+    #: of a scenario of the explorer: the structure that it is about
+    subject: str = ""
 
     def setting(self, name: str) -> Setting | None:
         return next((s for s in self.settings or [] if s.name == name), None)

@@ -63,7 +63,8 @@ def _check_all(
     from orchestrator.lab import inventory_path
     from orchestrator.model.inventory import read_inventory
 
-    names = known_names(benches_of(default_source()))
+    source = default_source()
+    names = known_names(benches_of(source), source)
     given = pairs(sets)
     fleet: Inventory | None = None
     errors: list[InputError] = []
@@ -86,6 +87,10 @@ def _check_one(
     playbook, errors = check_playbook(file, names, sets=sets, inventory=fleet, limit=limit)
     if playbook is None or errors:
         return "", errors
-    count = sum(sum(1 for _ in cells(job, None)) for job in playbook.jobs)
+    scenarios = names.scenarios() if "explore" in playbook.variants else {}
+    try:
+        count = sum(sum(1 for _ in cells(job, None, scenarios)) for job in playbook.jobs)
+    except InputError as e:
+        return "", [InputError(f"{file}: {e.where}", e.what, e.hint)]
     jobs = len(playbook.jobs)
     return f"{file}: OK ({jobs} job{'s' * (jobs != 1)}, {count} cell{'s' * (count != 1)})", []

@@ -67,11 +67,13 @@ def _plan(
     from orchestrator.model.reading import read
     from orchestrator.planning import candidates, make_plan
 
-    names = known_names(benches_of(default_source()))
+    source = default_source()
+    names = known_names(benches_of(source), source)
     book, fleet = read(file, inventory_path(inventory), names, sets=pairs(sets), limit=limit)
     hosts = candidates(book, fleet, limit)
     known, unreachable = _survey(fleet, hosts, forks) if facts is None else _from_files(facts, hosts)
-    return make_plan(book, fleet, known, unreachable, limit=limit)
+    scenarios = names.scenarios() if "explore" in book.variants else {}
+    return make_plan(book, fleet, known, unreachable, limit=limit, scenarios=scenarios)
 
 
 def _survey(fleet: Inventory, hosts: list[str], forks: int) -> tuple[dict[str, Facts], dict[str, str]]:

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from orchestrator.analysis import ANALYSES, check_judge
-from orchestrator.bundle.build import catalogue
-from orchestrator.bundle.manifest import Bench
-from orchestrator.errors import InputError
+from orchestrator.bundle.build import build, catalogue
+from orchestrator.bundle.manifest import VARIANTS, Bench
+from orchestrator.errors import BuildError, InputError, SetupError
 from orchestrator.model.names import Names
 from orchestrator.stops import ARGUMENTS
 
 
-def known_names(benches: Sequence[Bench] | None) -> Names:
-    """``benches``: what the bundle offers; None where nobody could be asked, then every bench passes."""
+def known_names(benches: Sequence[Bench] | None, source: Path | None = None) -> Names:
+    """``benches``: what the bundle offers; None where nobody could be asked, then every bench passes.
+    ``source``: of the explorer, which is built where a job looks for races."""
     settings = None if benches is None else {b.name: b.settings for b in benches}
-    return Names(ARGUMENTS, ANALYSES, check_judge, benches=settings)
+    scenarios = cache(lambda: None if source is None else scenarios_of(source))
+    return Names(ARGUMENTS, ANALYSES, check_judge, benches=settings, scenarios=scenarios)
+
+
+def scenarios_of(source: Path) -> dict[str, list[str]] | None:
+    """Subject → scenarios, as the explorer lists them; None where it cannot be built."""
+    if "explore" not in VARIANTS:
+        return {}
+    try:
+        listed = build(source, ("explore",)).benches
+    except (InputError, SetupError, BuildError):
+        return None
+    found: dict[str, list[str]] = {}
+    for scenario in listed:
+        found.setdefault(scenario.subject or scenario.name, []).append(scenario.name)
+    return found
 
 
 def benches_of(source: Path) -> list[Bench] | None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
-from orchestrator.model import fields
+from orchestrator.model import fields, race
 from orchestrator.model.expression import is_template
 from orchestrator.model.names import BenchSetting, Names, nearest, unknown
 from orchestrator.model.units import kind
@@ -34,6 +34,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "float": ((int, float), "a number"),
     "bool": ((bool,), "true or false"),
     "list": ((list,), "a list"),
+    "names": ((str, list), "a name or a list of names"),
     "choice": ((str,), "a text"),
 }
 
@@ -117,7 +118,9 @@ def _job(job: dict[str, Any], names: Names, variants: Any) -> Iterator[Problem]:
     yield from _matrix(matrix)
     yield from _settings(job, axes, names)
     yield from _length(job, names)
-    if isinstance(variants, list):
+    if job.get("workload") == race.WORKLOAD:
+        yield from _race(job, names, variants)
+    elif isinstance(variants, list):
         used = axes["variant"] if isinstance(axes.get("variant"), list) else [job.get("variant", "release")]
         for one in used:
             if isinstance(one, str) and one not in variants:
@@ -275,7 +278,7 @@ def _fits(path: YamlPath, type_: str, choices: Sequence[str] | None, value: Any)
 def _length(job: dict[str, Any], names: Names) -> Iterator[Problem]:
     """A native bench runs for as long as it is told: something must tell."""
     workload = names.workloads.get(str(job.get("workload")))
-    if workload is None or not workload.EXPECTS_RECORDS:
+    if workload is None or not workload.EXPECTS_RECORDS or job.get("workload") == race.WORKLOAD:
         return
     stops = job.get("stop")
     soak = isinstance(stops, list) and any(isinstance(s, dict) and "duration" in s for s in stops)
@@ -292,3 +295,28 @@ def _length(job: dict[str, Any], names: Names) -> Iterator[Problem]:
             "how long is a launch?",
             "add measure: {seconds: 5s}, or stop: [{duration: 1h}]",
         )
+
+
+# -- a search for races ----------------------------------------------------------------------------------
+
+
+def _race(job: dict[str, Any], names: Names, built: Any) -> Iterator[Problem]:
+    """It makes its own cells, and divides its own time."""
+    for key in race.NOT_ITS_OWN:
+        if key in job:
+            hint = "`with.budget` says how long it may take" if key == "measure" else "leave it out"
+            yield Problem((key,), f"a race job works out its own {key}", hint)
+    given = job.get("with", {})
+    if not isinstance(given, dict):
+        return
+    # what is of no type at all has been told
+    plain = {k: v for k, v in given.items() if isinstance(v, str | list) and not is_template(v)}
+    for name, what, hint in race.wrong_settings(plain, names.scenarios() or {}):
+        yield Problem(("with", name), what, hint)
+    for variant in race.variants(plain) if isinstance(built, list) else ():
+        if variant not in built:
+            yield Problem(
+                ("with", "detectors") if "detectors" in given else ("with",),
+                f"variant {variant!r} is not built",
+                f"add it to bundle.variants: {', '.join(map(str, built))}",
+            )

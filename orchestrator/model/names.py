@@ -22,7 +22,7 @@ LATER = frozenset(
     (
         *("lease", "tune", "gates", "include"),
         *("unhealthy", "numa", "drift"),
-        *("race", "stress_ng", "cyclictest"),
+        *("stress_ng", "cyclictest"),
         *("html", "openmetrics"),
     )
 )
@@ -56,6 +56,8 @@ class Names:
     check_judge: Callable[[JudgeSpec], Sequence[str]] = lambda _spec: ()
     workloads: Mapping[str, Workload] = field(default_factory=lambda: WORKLOADS)
     benches: Mapping[str, Sequence[BenchSetting] | None] | None = None
+    #: gives subject → scenarios of the explorer, None where it cannot be built; asked only where a job looks for races
+    scenarios: Callable[[], Mapping[str, Sequence[str]] | None] = lambda: None
 
 
 def unknown(what: str, name: Any, known: Iterable[str]) -> tuple[str, str]:

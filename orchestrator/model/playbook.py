@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from agents.workloads import TABLE as WORKLOADS
-from orchestrator.model import fields
+from orchestrator.model import fields, race
 from orchestrator.model.fields import Strict, wrong
 
 
@@ -124,6 +124,8 @@ class Playbook(Strict):
 
 def variants_of(job: Job) -> list[str]:
     """None where its workload needs no native program."""
+    if job.workload == race.WORKLOAD:
+        return race.variants(job.settings)
     workload = WORKLOADS.get(job.workload)
     if workload is not None and not workload.NEEDS_PROGRAM:
         return []

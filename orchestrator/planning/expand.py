@@ -13,6 +13,8 @@ from pydantic_core import PydanticCustomError
 from orchestrator.model.checks import PLACING
 from orchestrator.model.expression import ExpressionError, Template, is_template, template
 from orchestrator.model.playbook import Job
+from orchestrator.model.race import WORKLOAD, wrong_settings
+from orchestrator.planning.race import Scenarios, race_cells
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,21 @@ class Cell:
     variant: str
     #: why it cannot be run at all, "" where it can
     wrong: str = ""
+    #: of its window; None: as the job says
+    seconds: float | None = None
 
     @property
     def bench(self) -> str:
         return str(self.settings.get("bench", ""))
 
 
-def cells(job: Job, names: Mapping[str, Any] | None) -> Iterator[Cell]:
+def cells(job: Job, names: Mapping[str, Any] | None, scenarios: Scenarios | None = None) -> Iterator[Cell]:
     """The matrix in the order of the file, the last axis turning fastest, without what is excluded.
-    ``names``: what templates may use; None for a host of which nothing is known."""
+    ``names``: what templates may use; None for a host of which nothing is known. ``scenarios``: subject → scenarios
+    of the explorer, for a race job; it raises InputError where its budget is too small for its cells."""
+    if job.workload == WORKLOAD:
+        yield from _of_race(job, names, scenarios)
+        return
     axes = {a: v for a, v in job.matrix.items() if a != "exclude"}
     rules = job.matrix.get("exclude", [])
     for number, values in enumerate(itertools.product(*axes.values())):
@@ -45,6 +53,22 @@ def cells(job: Job, names: Mapping[str, Any] | None) -> Iterator[Cell]:
         rule_hits = any(all(cell.get(a) == v for a, v in rule.items()) for rule in rules)
         if not rule_hits:
             yield _cell(job, number, cell, names, wrong)
+
+
+def _of_race(job: Job, names: Mapping[str, Any] | None, scenarios: Scenarios | None) -> Iterator[Cell]:
+    filled, wrong = _filled({"settings": job.settings, "threads": job.threads, "mem": job.mem}, names)
+    wrong = wrong or next(
+        (f"{n}: {what}" for n, what, _ in wrong_settings(filled["settings"], scenarios or {})), ""
+    )
+    if wrong or _holds_template(filled["settings"]):
+        # nothing is known of its host, or a template gave what is no setting there
+        yield Cell(0, {}, dict(job.settings), 0, str(job.placement), job.mem, job.variant, wrong)
+        return
+    threads = filled["threads"] if isinstance(filled["threads"], int) else 1
+    for number, c in enumerate(race_cells(job.name, filled["settings"], threads, scenarios)):
+        yield Cell(
+            number, c.axes, c.settings, c.threads, c.placement, filled["mem"], c.variant, "", c.seconds
+        )
 
 
 def depends_on_host(job: Job) -> bool:

@@ -8,12 +8,16 @@ from typing import Any
 
 from agents.wire import Facts
 from orchestrator.errors import InputError
+from orchestrator.model.expression import is_template
 from orchestrator.model.facts import names_of
 from orchestrator.model.inventory import Inventory
-from orchestrator.model.plan import PLAN_SCHEMA, JobPlan, Launches, Plan, StepPlan
+from orchestrator.model.plan import PLAN_SCHEMA, JobPlan, JudgeSpec, Launches, Plan, StepPlan
 from orchestrator.model.playbook import Job, Playbook
+from orchestrator.model.race import BUDGET, WORKLOAD
+from orchestrator.model.units import duration
 from orchestrator.planning.expand import Cell, cells, depends_on_host
 from orchestrator.planning.place import Seating, Topology, place, topology, topology_key
+from orchestrator.planning.race import Scenarios
 from orchestrator.planning.select import candidates, matching, of_job
 
 #: Around the measured part of a launch: start of the process, placing of memory, reading of the journal.
@@ -34,9 +38,11 @@ def make_plan(
     unreachable: Mapping[str, str],
     *,
     limit: str | None = None,
+    scenarios: Scenarios | None = None,
 ) -> Plan:
-    """``unreachable``: host → why it has no facts; its cells are planned as lost. Raises InputError where
-    no host is left, or `where` cannot be answered."""
+    """``unreachable``: host → why it has no facts; its cells are planned as lost. ``scenarios``: of the explorer by
+    subject, None where it cannot be built. Raises InputError where no host is left, `where` cannot be answered, or
+    a budget is too small."""
     asked = candidates(playbook, inventory, limit)
     known = {
         h: {**playbook.vars, **names_of(inventory.hosts[h], facts[h], inventory.vars.get(h, {}))}
@@ -44,7 +50,7 @@ def make_plan(
         if h in facts
     }
     hosts = matching(playbook, asked, known)
-    planner = _Planner(playbook, facts, unreachable, known)
+    planner = _Planner(playbook, facts, unreachable, known, scenarios)
     jobs = in_order(playbook.jobs)
     steps = [s for job in jobs for s in planner.steps(job, of_job(job, hosts, inventory))]
     if not steps:
@@ -81,7 +87,9 @@ class _Planner:
         facts: Mapping[str, Facts],
         unreachable: Mapping[str, str],
         known: Mapping[str, Mapping[str, Any]],
+        scenarios: Scenarios | None,
     ) -> None:
+        self._scenarios = scenarios
         self._seed = playbook.seed
         self._facts = facts
         self._unreachable = unreachable
@@ -95,11 +103,11 @@ class _Planner:
     def steps(self, job: Job, hosts: list[str]) -> Iterator[StepPlan]:
         launches = _launches(job)
         seconds = _seconds(job)
-        shared = None if depends_on_host(job) else list(cells(job, {}))
+        shared = None if depends_on_host(job) else list(cells(job, {}, self._scenarios))
         for host in hosts:
             names = self._known.get(host)
-            for cell in shared if shared is not None else cells(job, names):
-                yield self._step(job, host, cell, seconds, launches)
+            for cell in shared if shared is not None else cells(job, names, self._scenarios):
+                yield self._step(job, host, cell, seconds if cell.seconds is None else cell.seconds, launches)
 
     def _step(self, job: Job, host: str, cell: Cell, seconds: float, launches: Launches) -> StepPlan:
         id_ = f"{job.name}-{cell.number:04d}@{host}"
@@ -176,15 +184,28 @@ def _job_plan(job: Job) -> JobPlan:
         needs=list(job.needs),
         # the length of the one launch says it already; counted from its start it would cut the launch short
         stops=[s for s in job.stop if not (s.name == "duration" and one_launch)],
-        judges=list(job.judge),
+        judges=_judges(job),
         wall_s=_wall(job),
         memory_bytes=job.limits.memory,
     )
 
 
+def _judges(job: Job) -> list[JudgeSpec]:
+    """A race job is always judged as one; what is asked for under that name says how."""
+    own = (
+        []
+        if job.workload != WORKLOAD or any(j.name == WORKLOAD for j in job.judge)
+        else [JudgeSpec(WORKLOAD)]
+    )
+    return [*own, *job.judge]
+
+
 def _wall(job: Job) -> float:
     if job.limits.wall is not None:
         return job.limits.wall
+    budget = job.settings.get("budget", BUDGET)
+    if job.workload == WORKLOAD and not is_template(budget):
+        return duration(budget) * (1 + MARGIN_SHARE) + MARGIN_S
     length = job.measure.warmup + _seconds(job)
     return length * (1 + MARGIN_SHARE) + MARGIN_S if _seconds(job) else UNTOLD_WALL_S
 

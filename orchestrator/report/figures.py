@@ -10,6 +10,7 @@ from orchestrator.analysis.compare import pairs
 from orchestrator.analysis.scaling import Point, points
 from orchestrator.analysis.tables import marked_hosts
 from orchestrator.model.plan import JobPlan
+from orchestrator.model.race import WORKLOAD
 from orchestrator.results.rebuild import Rebuilt
 
 _METRIC = "ops_per_second"
@@ -41,6 +42,8 @@ def figures(rebuilt: Rebuilt, most: int) -> tuple[list[HostFigures], int]:
     made: list[HostFigures] = []
     left = 0
     for job in rebuilt.plan.jobs:
+        if job.workload == WORKLOAD:
+            continue  # rates under a sanitizer are no figures
         metric = _asked(job, "scaling", "metric") or _asked(job, "compare", "metric") or _METRIC
         hosts = _measured(rebuilt, job.name, metric)
         left += max(0, len(hosts) - most)

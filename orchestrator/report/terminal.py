@@ -119,9 +119,8 @@ def _findings(rebuilt: Rebuilt, console: Console) -> None:
             _say(console, f"  {finding.analysis}, {finding.subject}: {finding.summary}", style)
         if len(found) > SHOWN:
             _say(console, f"  and {len(found) - SHOWN} more in findings.json")
-    asked = [
-        f for f in rebuilt.findings if f.verdict is Verdict.HOLDS and f.analysis in ("compare", "exposure")
-    ]
+    shown = ("compare", "exposure", "race")
+    asked = [f for f in rebuilt.findings if f.verdict is Verdict.HOLDS and f.analysis in shown]
     if asked:
         _title(console, f"Holds ({len(asked)})")
         for finding in asked[:SHOWN]:

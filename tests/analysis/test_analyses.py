@@ -28,6 +28,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "compare": {"metric": "ops_per_second", "axis": "bench", "base": "baseline_check"},
     "paired": {"metric": "ns_per_op", "base": "ops_per_second"},
     "exposure": {"confidence": "99%"},
+    "race": {"confidence": "99%"},
     "stability": {"metric": "ops_per_second", "ci": "2%"},
 }
 

@@ -1,0 +1,207 @@
+"""The race workload: which subjects there are, which detectors look for races in them, and what a job asks for.
+
+A subject is a structure of the native code. It has scenarios in the explorer, which the program itself lists,
+and benches for the detectors that run on real cores. Its gates are benches of code that is correct because
+it holds locks: a detector that reports one of them is void for the subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.model.names import VARIANTS, nearest
+from orchestrator.model.units import UnitError, duration, kind
+
+WORKLOAD = "race"
+#: Of every subject that there is.
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """``variant``: the build it runs in; ``share``: of the budget, before what is left out is shared out."""
+
+    name: str
+    variant: str
+    share: float
+
+    @property
+    def explores(self) -> bool:
+        """It runs scenarios under the explorer, and not benches on real cores."""
+        return self.variant == "explore"
+
+
+DETECTORS: dict[str, Detector] = {
+    "explore": Detector("explore", "explore", 0.5),
+    "tsan": Detector("tsan", "tsan", 0.15),
+    "asan": Detector("asan", "asan", 0.1),
+    "noise": Detector("noise", "noise", 0.125),
+    "plain": Detector("plain", "release", 0.125),
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A bench that puts a subject under load, and the settings that it is run with."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """``sources``: beginnings of the paths below native/ that are its code."""
+
+    benches: tuple[Bench, ...]
+    gates: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+
+SUBJECTS: dict[str, Subject] = {
+    "capability": Subject(
+        (Bench("capability_churn", {"stall_ms": 0}),),
+        ("baseline_churn",),
+        ("kernel/capability", "include/capability"),
+    ),
+    "cache": Subject(
+        (Bench("kept_churn", {"stall_ms": 0}), Bench("column_churn")),
+        ("baseline_churn",),
+        (
+            "kernel/capability_cache",
+            "kernel/capability_kept",
+            "kernel/capability_column",
+            "kernel/capability_simd",
+            "include/capability_cache",
+            "include/capability_kept",
+            "include/capability_simd",
+        ),
+    ),
+    "reclaim": Subject(
+        (Bench("capability_churn", {"stall_ms": 0, "capacity": 4096}),),
+        ("baseline_churn",),
+        ("kernel/reclaim", "include/reclaim"),
+    ),
+    "deque": Subject(
+        (Bench("deque_steal", {"mode": "asymmetric"}), Bench("deque_steal", {"mode": "fenced"})),
+        ("baseline_task_churn",),
+        ("kernel/deque", "include/deque"),
+    ),
+    "scheduler": Subject(
+        (Bench("scheduler_churn"), Bench("task_churn")),
+        ("baseline_task_churn",),
+        ("kernel/scheduler", "include/scheduler"),
+    ),
+    "pdac": Subject(
+        (Bench("pdac_mix"), Bench("dag_tree")), ("baseline_task_churn",), ("kernel/pdac", "include/pdac")
+    ),
+    "guarded": Subject(
+        (Bench("system_mix"),), ("baseline_system_mix",), ("kernel/guarded", "include/guarded")
+    ),
+    "tuning": Subject((Bench("tuned_mix"),), ("baseline_churn",), ("kernel/tuning", "include/tuning")),
+}
+
+
+def subjects_of_source(path: str) -> list[str]:
+    """Whose code a file below native/ is, by the longest beginning that fits; every subject where none does, as of
+    atomics.h."""
+    fits = {
+        name: max((len(s) for s in subject.sources if path.startswith(s)), default=0)
+        for name, subject in SUBJECTS.items()
+    }
+    best = max(fits.values())
+    return [name for name, length in fits.items() if length == best] if best else list(SUBJECTS)
+
+
+def there() -> list[str]:
+    """The detectors whose variant can be built."""
+    return [name for name, detector in DETECTORS.items() if detector.variant in VARIANTS]
+
+
+# -- what a job asks for ---------------------------------------------------------------------------------
+
+STRATEGIES = ("rotate", "random", "pct2", "pct3", "pct4", "pos", "exhaustive")
+#: Where the job does not say.
+BUDGET = "10m"
+#: What a job of another workload may say and this one works out itself.
+NOT_ITS_OWN = ("matrix", "measure", "launches", "variant")
+
+
+@dataclass(frozen=True)
+class RaceSpec:
+    """``budget_s``: wall-clock seconds on each host for the whole job. A subject that is not in SUBJECTS has scenarios
+    in the explorer alone."""
+
+    subjects: tuple[str, ...]
+    detectors: tuple[str, ...]
+    budget_s: float
+    strategies: tuple[str, ...] = ("rotate",)
+    placements: tuple[str, ...] = ("compact",)
+
+
+def spec_of(settings: Mapping[str, Any], scenarios: Mapping[str, Sequence[str]] | None = None) -> RaceSpec:
+    """``settings``: what stands under `with`, without anything wrong in it (`wrong_settings`).
+    ``scenarios``: subject → its scenarios, as the explorer lists them."""
+    known = list(dict.fromkeys([*SUBJECTS, *(scenarios or {})]))
+    return RaceSpec(
+        subjects=_chosen(settings.get("subjects", ALL), known),
+        detectors=_chosen(settings.get("detectors", ALL), there()),
+        budget_s=duration(settings.get("budget", BUDGET)),
+        strategies=_chosen(settings.get("strategies", "rotate"), STRATEGIES),
+        placements=tuple(_listed(settings.get("placements", "compact"))),
+    )
+
+
+def variants(settings: Mapping[str, Any]) -> list[str]:
+    """What is built for a job with these settings."""
+    chosen = _chosen(settings.get("detectors", ALL), there())
+    return [DETECTORS[name].variant for name in chosen if name in DETECTORS]
+
+
+_ONE = {"subjects": "subject", "detectors": "detector", "strategies": "strategy"}
+
+
+def wrong_settings(
+    settings: Mapping[str, Any], scenarios: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[tuple[str, str, str]]:
+    """(setting, what is wrong, hint)"""
+    subjects = None if scenarios is None else [*dict.fromkeys([*SUBJECTS, *scenarios])]
+    for name, known in (("subjects", subjects), ("detectors", there()), ("strategies", list(STRATEGIES))):
+        if name in settings:
+            yield from _wrong_names(name, settings[name], known, one=_ONE[name])
+    if "placements" in settings:
+        yield from _wrong_names("placements", settings["placements"], None, one="placement")
+    if "budget" in settings:
+        try:
+            if duration(settings["budget"]) <= 0:
+                yield "budget", "no time at all", "such as 10m"
+        except UnitError as e:
+            yield "budget", str(e), e.hint
+
+
+def _wrong_names(
+    name: str, value: Any, known: Sequence[str] | None, one: str
+) -> Iterator[tuple[str, str, str]]:
+    listed = _listed(value)
+    if not listed or not all(isinstance(v, str) for v in listed):
+        yield (
+            name,
+            f"expected a name or a list of names, got {kind(value)}",
+            f"{name}: [{(known or ['compact'])[0]}]",
+        )
+        return
+    for v in listed:
+        if known is not None and v != ALL and v not in known:
+            yield name, f"unknown {one} {v!r}", nearest(v, [ALL, *known])
+    if len(set(listed)) != len(listed):
+        yield name, "a name is given twice", ""
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _chosen(value: Any, known: Mapping[str, Any] | Sequence[str]) -> tuple[str, ...]:
+    listed = _listed(value)
+    return tuple(known) if ALL in listed else tuple(listed)
