@@ -9,7 +9,7 @@ python := $(bin)/python
 # which tests the time goes into is shown at the end of every run
 durations := --durations=20 --durations-min=2
 
-.PHONY: help setup quickstart test test-slow lint tidy types bench bench-native docs check lock clean
+.PHONY: help setup guests quickstart test test-slow lint tidy types bench bench-native docs check lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -17,13 +17,16 @@ help: ## this list
 setup: ## Debian packages, .venv from the lock, bin/orch, the native bundle; again: only what changed
 	@.ci/setup
 
+guests: ## an emulator and a kernel, for tests on NUMA machines that we do not have; part of test-slow
+	@.ci/setup guests
+
 quickstart: setup ## set up, then run the main job on this machine (under a minute)
 	$(bin)/orch run playbook playbooks/quickstart.yml
 
 test: setup lint types ## set up, lint, types, and every test that takes seconds
 	$(python) -m pytest -m "not slow" $(durations)
 
-test-slow: setup ## the tests that take minutes
+test-slow: setup guests ## the tests that take minutes
 	$(python) -m pytest -m slow $(durations)
 
 lint: setup ## ruff, the import contracts of the floors, the edge rule of the C sources

@@ -29,7 +29,7 @@ typedef struct {
 typedef struct {
     const numa_topology_t *topology;
     unsigned nodes;
-    mask_t allowed;
+    mask_t own, allowed; /* CPUs: of the thread as it began; of the process */
     struct node {
         link_t *links; /* NULL: no memory could be put there */
         link_t *at;    /* the walk goes on there: no line is met again before all others */
@@ -74,6 +74,15 @@ static bool put_memory(run_t *run, shared_t *shared, unsigned node) {
     return true;
 }
 
+/* What the process may use, though this thread is pinned: the main thread has stepped aside, so it is what the two may use together. */
+static void find_allowed(shared_t *shared) {
+    mask_t others = {{0}};
+    (void)syscall(SYS_sched_getaffinity, 0, sizeof shared->own, &shared->own);
+    (void)syscall(SYS_sched_getaffinity, getpid(), sizeof others, &others);
+    for (size_t i = 0; i < sizeof others.bits / sizeof others.bits[0]; i++)
+        shared->allowed.bits[i] = shared->own.bits[i] | others.bits[i];
+}
+
 static bool setup(run_t *run) {
     shared_t *shared = calloc(1, sizeof *shared);
     if (shared) {
@@ -88,7 +97,7 @@ static bool setup(run_t *run) {
         return false;
     }
     shared->count = ((size_t)run_int(run, MIB) << 20) / sizeof(link_t);
-    (void)syscall(SYS_sched_getaffinity, 0, sizeof shared->allowed, &shared->allowed);
+    find_allowed(shared);
     for (unsigned node = 0; node < shared->nodes; node++)
         if (numa_has_memory(shared->topology, node) && !put_memory(run, shared, node))
             return false;
@@ -171,7 +180,7 @@ static uint64_t batch(worker_t *worker) {
 
 static void leave(worker_t *worker) {
     shared_t *shared = worker->state;
-    (void)syscall(SYS_sched_setaffinity, 0, sizeof shared->allowed, &shared->allowed);
+    (void)syscall(SYS_sched_setaffinity, 0, sizeof shared->own, &shared->own);
 }
 
 static void report(run_t *run, shared_t *shared) {
