@@ -1,0 +1,417 @@
+#!/usr/bin/env python3
+"""Weakens every ordered operation of the kernel by one step, and drops every fence, one at a time, and lets the explorer look for it.
+
+    weaken.py list                    what there is to weaken, one line each
+    weaken.py check                   whether the table has a row for each of them, no other, and a reason where none was killed
+    weaken.py survey [--only TEXT ...] [--runs N] [--again] [--write]
+                                      looks for each with the scenarios that reach it, up to N runs each, and prints what became of
+                                      it; --only: rows with that text alone; --again: those alone that were not killed before;
+                                      --write: into the table
+    weaken.py patch TEXT              the weakenings with that text, as patches
+
+The table is docs/native/weakenings.md: per operation `killed` with the scenario and the seed that did it, `equivalent` with the proof,
+or `gap`. Verdicts and reasons that were written by hand stay as long as their operation is not killed.
+
+The sources are copied to native/build/weaken, and there each operation becomes a choice: it is as written, or weaker where its number
+is the one in the environment's WEAKEN. So the scenarios are compiled once, and a row costs one process.
+Exit status 0; 1 where the table is not whole; 2 for wrong usage or sources that do not build.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+NATIVE = Path(__file__).resolve().parent.parent
+TABLE = NATIVE.parent / "docs" / "native" / "weakenings.md"
+COPY = NATIVE / "build" / "weaken" / "native"
+VARIANT = "release"
+TIMEOUT = 600
+DOOR = re.compile(
+    r"\batomic_(?:(load|store|exchange|cas|fetch_\w+?)_(acquire|release|acq_rel|seq_cst)(_u32|_u64)|fence_\w+)(?=\()"
+)
+FUNCTION = re.compile(r"^[A-Za-z_][\w\s*]*?\b(\w+)\(")
+#: One step down. A read-modify-write that is both ends loses one or the other.
+WEAKER = {
+    ("load", "acquire"): ["relaxed"],
+    ("load", "seq_cst"): ["acquire"],
+    ("store", "release"): ["relaxed"],
+    ("store", "seq_cst"): ["release"],
+    ("update", "acquire"): ["relaxed"],
+    ("update", "release"): ["relaxed"],
+    ("update", "acq_rel"): ["acquire", "release"],
+    ("update", "seq_cst"): ["acq_rel"],
+}
+DROPPED = "dropped"
+#: In front of everything else; the number of a weakening is its place in the list. WEAKEN=0 counts what is reached.
+CHOICE = """
+#ifdef ORCH_ATOMICS_BACKEND
+#include <stdbool.h>
+extern int weaken_site;
+extern unsigned char weaken_reached[];
+static inline bool weaken_here(int site) {
+    weaken_reached[site] = 1;
+    return site == weaken_site;
+}
+#define WEAKEN(site, weaker, door) (weaken_here(site) ? weaker : door)
+#define WEAKEN_DROP(site, door) (weaken_here(site) ? (void)0 : (door))
+#else
+#define WEAKEN(site, weaker, door) door
+#define WEAKEN_DROP(site, door) (door)
+#endif
+"""
+STATE = """#include <stdio.h>
+#include <stdlib.h>
+int weaken_site;
+unsigned char weaken_reached[4096];
+__attribute__((constructor)) static void weaken_begin(void) {
+    const char *text = getenv("WEAKEN");
+    weaken_site = text != NULL ? atoi(text) : 0;
+}
+__attribute__((destructor)) static void weaken_end(void) {
+    for (int i = 1; weaken_site == 0 && i < 4096; i++) {
+        if (weaken_reached[i] != 0) {
+            printf("reached %d\\n", i);
+        }
+    }
+}
+"""
+HEADER = """# Weakened one at a time
+
+Every ordered operation of the kernel one step weaker, and every fence dropped, one at a time: what `native/tools/weaken.py survey` made of
+it. A row says where (source, function, door, and the how-manieth of its kind there) and what it becomes; then `killed`, with the scenario
+and seed of the explorer that saw it; `equivalent`, with the proof that no execution differs; or `gap`: nothing here sees it.
+
+"""
+
+
+class Unusable(Exception):
+    """Sources that do not build, or words that name nothing."""
+
+
+@dataclass(frozen=True)
+class Weakening:
+    """One operation, and what it becomes."""
+
+    file: str  # relative to native/
+    start: int  # of the door's name in the text
+    end: int
+    where: str  # source, function, door, how-manieth
+    door: str
+    becomes: str  # an order, or DROPPED
+
+    @property
+    def key(self) -> str:
+        return f"{self.where} → {self.becomes}"
+
+    @property
+    def weaker(self) -> str:
+        return re.sub(r"_(acquire|release|acq_rel|seq_cst)(?=_u)", f"_{self.becomes}", self.door)
+
+
+@dataclass
+class Row:
+    """What is known of a weakening."""
+
+    verdict: str  # killed, equivalent or gap
+    why: str
+
+
+# --- what there is --------------------------------------------------------------------------------------
+
+
+def sources() -> list[Path]:
+    kernel = [
+        path for path in sorted((NATIVE / "kernel").glob("*.[ch]")) if not path.name.startswith("test_")
+    ]
+    headers = [
+        path for path in sorted((NATIVE / "include").glob("*.h")) if not path.name.startswith("atomics")
+    ]
+    return [path for path in kernel + headers if path.name not in {"atomics.c", "atomics_noise.c"}]
+
+
+def weakenings_of(path: Path) -> Iterator[Weakening]:
+    """All of one source, in order."""
+    function, at = "", 0
+    seen: dict[tuple[str, str], int] = {}
+    for line in path.read_text().splitlines(keepends=True):
+        code = line.split("//", 1)[0]
+        named = FUNCTION.match(code)
+        if named and not code.rstrip().endswith(";"):
+            function = named.group(1)
+        for found in DOOR.finditer("" if code.lstrip().startswith("/*") else code):
+            door = found.group(0)
+            number = seen[function, door] = seen.get((function, door), 0) + 1
+            where = f"{path.name} {function} {door.removeprefix('atomic_')} {number}"
+            kind = found.group(1) if found.group(1) in {"load", "store"} else "update"
+            becomes = WEAKER[kind, found.group(2)] if found.group(1) else [DROPPED]
+            for order in becomes:
+                name = str(path.relative_to(NATIVE))
+                yield Weakening(name, at + found.start(), at + found.end(), where, door, order)
+        at += len(line)
+
+
+def all_weakenings() -> list[Weakening]:
+    """Number 1 and up, by place."""
+    return [weakening for path in sources() for weakening in weakenings_of(path)]
+
+
+def end_of_call(text: str, opening: int) -> int:
+    """Behind the parenthesis that closes the one at `opening`."""
+    depth = 0
+    for at in range(opening, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        if depth == 0:
+            return at + 1
+    raise Unusable("a call that does not end")
+
+
+# --- the sources with choices ---------------------------------------------------------------------------
+
+
+def with_choices(text: str, here: list[tuple[int, Weakening]]) -> str:
+    """The text of one source in which each of its doors is a choice."""
+    by_start: dict[int, list[tuple[int, Weakening]]] = {}
+    for number, weakening in here:
+        by_start.setdefault(weakening.start, []).append((number, weakening))
+    for start, choices in sorted(by_start.items(), reverse=True):
+        end = choices[0][1].end
+        made = choices[0][1].door
+        for number, weakening in choices:
+            if weakening.becomes == DROPPED:
+                end = end_of_call(text, weakening.end)
+                made = f"WEAKEN_DROP({number}, {text[start:end]})"
+            else:
+                made = f"WEAKEN({number}, {weakening.weaker}, {made})"
+        text = text[:start] + made + text[end:]
+    return text
+
+
+def make_copy(weakenings: list[Weakening]) -> None:
+    if COPY.exists():
+        for folder in COPY.iterdir():
+            if folder.name != "build":
+                shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+    shutil.copytree(
+        NATIVE, COPY, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "mutants", "__pycache__")
+    )
+    numbered = list(enumerate(weakenings, start=1))
+    for name in {weakening.file for weakening in weakenings}:
+        here = [(number, weakening) for number, weakening in numbered if weakening.file == name]
+        (COPY / name).write_text(with_choices((NATIVE / name).read_text(), here))
+    atomics = COPY / "include" / "atomics.h"
+    atomics.write_text(atomics.read_text() + CHOICE)
+    (COPY / "kernel" / "weakened.c").write_text(STATE)
+
+
+def programs() -> list[str]:
+    """The tests of the explorer, as the build names them."""
+    explore = NATIVE / "explore"
+    names = {f"test_explore_{path.stem.removeprefix('scenario_')}" for path in explore.glob("scenario_*.c")}
+    return sorted(names)
+
+
+def build(jobs: int) -> Path:
+    """The folder with the programs."""
+    commands = [
+        ["cmake", "--preset", VARIANT, "-DORCH_WERROR=OFF"],
+        ["cmake", "--build", "--preset", VARIANT, "--parallel", str(jobs), "--target", *programs()],
+    ]
+    for command in commands:
+        done = subprocess.run(command, cwd=COPY, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Unusable(f"does not build: {(done.stderr or done.stdout).strip()}")
+    return COPY / "build" / VARIANT
+
+
+# --- the survey -----------------------------------------------------------------------------------------
+
+
+def run_program(program: Path, runs: int, site: int) -> tuple[int, str]:
+    """Exit status and output. Site 0: as written, and what is reached is said."""
+    environment = {**os.environ, "WEAKEN": str(site)}
+    words = [str(program), str(runs)]
+    try:
+        done = subprocess.run(
+            words,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired:
+        return 1, f"violation hangs (scenario of {program.name}, seed 0)"
+    return done.returncode, done.stdout + done.stderr
+
+
+def reach(folder: Path) -> dict[int, list[str]]:
+    """Which programs come to which weakening."""
+    found: dict[int, list[str]] = {}
+    for name in programs():
+        status, output = run_program(folder / name, 400, 0)
+        if status != 0:
+            raise Unusable(f"{name} reports the sources as they are: {output.strip()}")
+        for line in re.findall(r"^reached (\d+)$", output, re.MULTILINE):
+            found.setdefault(int(line), []).append(name)
+    return found
+
+
+def judge(folder: Path, site: int, names: list[str], runs: int) -> Row:
+    """Looks for one with the programs that come to it: few runs of each first, then many."""
+    if not names:
+        return Row("gap", "no scenario comes to it")
+    for count in sorted({min(runs, 300), runs}):
+        for name in names:
+            status, output = run_program(folder / name, count, site)
+            if status != 0:
+                said = re.search(r"violation (.*?) \(scenario ([\w ]+), seed (\d+)", output)
+                if said is None:
+                    return Row("killed", f"{name}: exit status {status}")
+                return Row("killed", f"{said.group(2)} {said.group(3)}: {shorten(said.group(1))}")
+    return Row("gap", f"{runs} runs of each scenario of {', '.join(names)} see nothing")
+
+
+def shorten(text: str) -> str:
+    return re.sub(r"0x[0-9a-f]+", "…", text).replace("|", "∣")[:70]
+
+
+def survey(weakenings: list[Weakening], options: argparse.Namespace) -> dict[str, Row]:
+    """A row for each that was asked for."""
+    known = read_table()
+    make_copy(weakenings)
+    folder = build(options.jobs)
+    reached = reach(folder)
+    chosen = []
+    for site, weakening in enumerate(weakenings, start=1):
+        wanted = not options.only or any(text in weakening.key for text in options.only)
+        old = known.get(weakening.key)
+        if wanted and not (options.again and old is not None and old.verdict == "killed"):
+            chosen.append((site, weakening))
+    rows: dict[str, Row] = {}
+    with ThreadPoolExecutor(options.jobs) as pool:
+        judged = pool.map(lambda one: judge(folder, one[0], reached.get(one[0], []), options.runs), chosen)
+        for (_, weakening), found in zip(chosen, judged, strict=True):
+            old = known.get(weakening.key)
+            keeps = found.verdict == "gap" and old is not None and old.verdict == "equivalent"
+            rows[weakening.key] = row = old if keeps and old is not None else found
+            print(f"{weakening.key}: {row.verdict}: {row.why}", flush=True)
+            if options.write:
+                write_table(weakenings, {**known, **rows})
+    return rows
+
+
+# --- the table ------------------------------------------------------------------------------------------
+
+
+def read_table() -> dict[str, Row]:
+    """Per weakening its row; of those alone that are in the table."""
+    rows: dict[str, Row] = {}
+    for line in TABLE.read_text().splitlines() if TABLE.exists() else []:
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) == 4 and "→" in line and cells[2] in {"killed", "equivalent", "gap"}:
+            rows[f"{cells[0].strip('`')} → {cells[1].removeprefix('→ ')}"] = Row(cells[2], cells[3])
+    return rows
+
+
+def write_table(weakenings: list[Weakening], rows: dict[str, Row]) -> None:
+    counts = {
+        verdict: sum(row.verdict == verdict for row in rows.values())
+        for verdict in ("killed", "equivalent", "gap")
+    }
+    lines = [
+        HEADER
+        + f"{len(weakenings)} in all: "
+        + ", ".join(f"{count} {name}" for name, count in counts.items())
+        + ".\n"
+    ]
+    file = ""
+    for weakening in weakenings:
+        if weakening.file != file:
+            file = weakening.file
+            lines.append(
+                f"\n## {file}\n\n| where | becomes | verdict | by whom, or why |\n|---|---|---|---|\n"
+            )
+        row = rows.get(weakening.key, Row("gap", "not looked for yet"))
+        lines.append(f"| `{weakening.where}` | → {weakening.becomes} | {row.verdict} | {row.why} |\n")
+    TABLE.write_text("".join(lines))
+
+
+def check_table(weakenings: list[Weakening]) -> int:
+    """Says what the table lacks or has too much."""
+    rows = read_table()
+    keys = {weakening.key for weakening in weakenings}
+    wrong = [f"no row for {key}" for key in sorted(keys - set(rows))]
+    wrong += [f"there is nothing any more that is {key}" for key in sorted(set(rows) - keys)]
+    wrong += [f"no reason for {key}" for key, row in sorted(rows.items()) if not row.why]
+    for line in wrong:
+        print(f"{TABLE.name}: {line}: run native/tools/weaken.py survey --again --write", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+# --- words ----------------------------------------------------------------------------------------------
+
+
+def print_patches(weakenings: list[Weakening], text: str) -> None:
+    """Each as a patch of its own."""
+    chosen = [weakening for weakening in weakenings if text in weakening.key]
+    if not chosen:
+        raise Unusable(f"nothing to weaken has '{text}' in its name")
+    for weakening in chosen:
+        before = (NATIVE / weakening.file).read_text()
+        if weakening.becomes == DROPPED:
+            end = end_of_call(before, weakening.end)
+            after = before[: weakening.start] + "(void)0" + before[end:]
+        else:
+            after = before[: weakening.start] + weakening.weaker + before[weakening.end :]
+        name = f"native/{weakening.file}"
+        sides = before.splitlines(keepends=True), after.splitlines(keepends=True)
+        print(f"{weakening.key}\n" + "".join(difflib.unified_diff(*sides, f"a/{name}", f"b/{name}")), end="")
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="weakens every ordered operation, one at a time")
+    parser.add_argument("what", choices=["list", "check", "survey", "patch"])
+    parser.add_argument("text", nargs="?", default="", help="of the weakenings that patch prints")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="TEXT", help="weakenings with such a text alone"
+    )
+    parser.add_argument("--runs", type=int, default=10000, help="runs of each scenario per weakening")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--again", action="store_true", help="those alone that were not killed before")
+    parser.add_argument("--write", action="store_true", help="puts the verdicts into the table")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Does what the words say."""
+    options = read_options()
+    weakenings = all_weakenings()
+    try:
+        if options.what == "list":
+            for weakening in weakenings:
+                print(weakening.key)
+        elif options.what == "check":
+            return check_table(weakenings)
+        elif options.what == "patch":
+            print_patches(weakenings, options.text)
+        else:
+            survey(weakenings, options)
+    except Unusable as error:
+        print(f"weaken.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
