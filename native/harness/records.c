@@ -83,6 +83,11 @@ void record_flag(const char *key, bool value) {
     put(value ? "true" : "false");
 }
 
+void record_null(const char *key) {
+    put_key(key);
+    put("null");
+}
+
 static void open_with(const char *key, const char *bracket) {
     put_key(key);
     put("%s", bracket);

@@ -10,6 +10,7 @@ void record_int(const char *key, int64_t value);
 void record_unsigned(const char *key, uint64_t value);
 void record_number(const char *key, double value); /* finite, or it is written as 0 */
 void record_flag(const char *key, bool value);
+void record_null(const char *key);
 /* key NULL inside a list */
 void record_list(const char *key);
 void record_list_end(void);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "histogram.h"
+#include "history.h"
 #include "placement.h"
 #include "records.h"
 #include "stall.h"
@@ -295,6 +296,7 @@ static int print_result(struct window *window, const timing_t *timing, bool comp
         print_figures("counter", window->counters, window->counters_count);
         print_histograms(window);
         evidence_print_decisions(window);
+        history_print_all(window, asked_to_stop_ns == 0);
     }
     uint64_t violations = atomic_load_explicit(&window->violations, memory_order_relaxed);
     bool failed = atomic_load_explicit(&window->failed, memory_order_acquire);

@@ -63,6 +63,7 @@ struct window {
     int metrics_count, counters_count, histograms_count; /* written by worker 0 in finish */
     decision_line_t decisions[DECISIONS_SHOWN]; /* likewise */
     int decisions_count;
+    struct history *history; /* likewise; NULL: there is none */
 };
 
 /* evidence.c: prints the violations that are ready and not yet printed. Main thread only. */
