@@ -235,14 +235,29 @@ void baseline_scheduler_give_back(scheduler_cpu_t *on, task_t *task, task_verdic
 }
 
 uint64_t baseline_scheduler_run(scheduler_cpu_t *on, uint64_t budget) {
-    baseline_scheduler_t *scheduler = cpu_of(on)->scheduler;
-    uint64_t ran = 0;
+    baseline_cpu_t *cpu = cpu_of(on);
     task_t *task = NULL;
-    for (; ran < budget && take_somewhere(scheduler, &task, 1, cpu_of(on)->index) == 1; ran++) {
+    cpu->room = budget;
+    while (cpu->room > 0 && take_somewhere(cpu->scheduler, &task, 1, cpu->index) == 1) {
+        cpu->room--;
         baseline_scheduler_give_back(on, task, task->run(task, on));
     }
+    uint64_t ran = budget - cpu->room;
+    cpu->room = 0;
     return ran;
 }
+
+void baseline_scheduler_charge(scheduler_cpu_t *on, uint64_t count) {
+    baseline_cpu_t *cpu = cpu_of(on);
+    pthread_mutex_lock(&cpu->lock);
+    cpu->stats.accepted += count;
+    cpu->stats.started += count;
+    cpu->stats.finished += count;
+    pthread_mutex_unlock(&cpu->lock);
+    cpu->room -= count < cpu->room ? count : cpu->room;
+}
+
+uint64_t baseline_scheduler_room(const scheduler_cpu_t *on) { return ((const baseline_cpu_t *)(uintptr_t)on)->room; }
 
 uint32_t baseline_scheduler_dequeue_wide(baseline_scheduler_t *scheduler, task_t **tasks, uint32_t max, uint32_t cpu) {
     return cpu < scheduler->count && max > 0 ? take_somewhere(scheduler, tasks, max, cpu) : 0;

@@ -31,6 +31,8 @@ void baseline_scheduler_kick(baseline_scheduler_t *scheduler);
 uint32_t baseline_scheduler_rest(baseline_scheduler_t *scheduler, task_t **tasks, uint32_t max);
 
 void baseline_scheduler_spawn(scheduler_cpu_t *on, task_t *task);
+void baseline_scheduler_charge(scheduler_cpu_t *on, uint64_t count);
+uint64_t baseline_scheduler_room(const scheduler_cpu_t *on);
 uint32_t baseline_scheduler_dequeue_batch(baseline_scheduler_t *scheduler, task_t **tasks, uint32_t max, uint8_t cpu);
 uint32_t baseline_scheduler_dequeue_wide(baseline_scheduler_t *scheduler, task_t **tasks, uint32_t max, uint32_t cpu);
 void baseline_scheduler_complete_batch(baseline_scheduler_t *scheduler, task_t **tasks, uint32_t count, uint8_t cpu);

@@ -27,11 +27,12 @@ typedef struct fifo {
 } fifo_t;
 
 typedef struct baseline_cpu {
-    _Alignas(CPU_PAIR) pthread_mutex_t lock; // guards all but the last two, and the tasks whose home this is
+    _Alignas(CPU_PAIR) pthread_mutex_t lock; // guards all but the last three, and the tasks whose home this is
     fifo_t queues[TASK_PRIORITIES];
     uint32_t starts; // since the lowest priority had its turn
     bool attached;
     scheduler_stats_t stats; // of the queues here, whoever took tasks from them
+    uint64_t room;           // tasks that the run under way may still run; its thread's own
     uint32_t index;
     baseline_scheduler_t *scheduler;
 } baseline_cpu_t;

@@ -3,8 +3,9 @@
 //
 //     cc -include adapters/baseline_as_lockfree.h … new_code.c
 //
-// Knobs, kept answers, columns and PDAC have no counterpart there: code that uses those stays with the lock-free system. So does
-// task_state, which is not told the scheduler; scheduler_state_of is there.
+// Knobs, kept answers and columns have no counterpart there: code that uses those stays with the lock-free system. So does
+// task_state, which is not told the scheduler; scheduler_state_of is there. PDAC runs over the baseline where its own sources (kernel/pdac*.c) are
+// compiled like this, too: its graphs over locked queues, and over a locked table that its guards are looked up in.
 #pragma once
 
 #include "baseline_capability.h"
@@ -32,6 +33,7 @@
 #define scheduler_attach baseline_scheduler_attach
 #define scheduler_block baseline_scheduler_block
 #define scheduler_block_id baseline_scheduler_block_id
+#define scheduler_charge baseline_scheduler_charge
 #define scheduler_complete_batch baseline_scheduler_complete_batch
 #define scheduler_complete_wide baseline_scheduler_complete_wide
 #define scheduler_cpu_index baseline_scheduler_cpu_index
@@ -52,6 +54,7 @@
 #define scheduler_park baseline_scheduler_park
 #define scheduler_queued baseline_scheduler_queued
 #define scheduler_rest baseline_scheduler_rest
+#define scheduler_room baseline_scheduler_room
 #define scheduler_run baseline_scheduler_run
 #define scheduler_spawn baseline_scheduler_spawn
 #define scheduler_state_of baseline_scheduler_state_of

@@ -31,6 +31,7 @@
 #define baseline_scheduler_attach scheduler_attach
 #define baseline_scheduler_block scheduler_block
 #define baseline_scheduler_block_id scheduler_block_id
+#define baseline_scheduler_charge scheduler_charge
 #define baseline_scheduler_complete_batch scheduler_complete_batch
 #define baseline_scheduler_complete_wide scheduler_complete_wide
 #define baseline_scheduler_cpu_index scheduler_cpu_index
@@ -51,6 +52,7 @@
 #define baseline_scheduler_park scheduler_park
 #define baseline_scheduler_queued scheduler_queued
 #define baseline_scheduler_rest scheduler_rest
+#define baseline_scheduler_room scheduler_room
 #define baseline_scheduler_run scheduler_run
 #define baseline_scheduler_spawn scheduler_spawn
 #define baseline_scheduler_state_of scheduler_state_of
