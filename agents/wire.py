@@ -39,7 +39,7 @@ ENTRY_KINDS = ("started", "record", "vital", "output", "note", "ended")
 #: disk: the journal could not be written any more · error: the agent itself failed (``message`` says how)
 END_REASONS = ("exited", "stopped", "timeout", "memory", "output", "start_failed", "disk", "error")
 
-RECORD_TYPES = ("hello", "interval", "histogram", "counter", "violation", "result")
+RECORD_TYPES = ("hello", "interval", "histogram", "history", "counter", "violation", "result")
 
 #: Unit of every value that a sampler of `agents.vitals` can give: the agent writes names, the tables units.
 VITAL_UNITS: Dict[str, str] = {

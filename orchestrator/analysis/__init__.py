@@ -15,17 +15,20 @@ from orchestrator.analysis import (
     contracts,
     crashes,
     exposure,
+    linearizability,
     paired,
     race,
     scaling,
     stability,
 )
 from orchestrator.analysis.parameters import Parameters, ParametersError, Shape, check
+from orchestrator.analysis.spreading import Spread, here
 from orchestrator.analysis.tables import Tables
 from orchestrator.model.finding import Finding, Verdict
 from orchestrator.model.plan import JobPlan, JudgeSpec, Plan
 
 Analysis = Callable[[Tables, Plan, JobPlan | None, Parameters], list[Finding]]
+SpreadingAnalysis = Callable[[Tables, Plan, JobPlan | None, Parameters, Spread], list[Finding]]
 Log = Callable[[str], None]
 
 ANALYSES: dict[str, Analysis] = {
@@ -36,6 +39,7 @@ ANALYSES: dict[str, Analysis] = {
     "compare": compare.analyse,
     "paired": paired.analyse,
     "exposure": exposure.analyse,
+    "linearizability": linearizability.analyse,
     "race": race.analyse,
     "stability": stability.analyse,
 }
@@ -49,9 +53,13 @@ SHAPES: dict[str, Shape] = {
     "compare": compare.SHAPE,
     "paired": paired.SHAPE,
     "exposure": exposure.SHAPE,
+    "linearizability": linearizability.SHAPE,
     "race": race.SHAPE,
     "stability": stability.SHAPE,
 }
+
+#: Those with enough to do to spread it.
+SPREADING: dict[str, SpreadingAnalysis] = {"linearizability": linearizability.analyse}
 
 #: Made for the whole run, asked for or not.
 ALWAYS = ("accounting", "contracts", "crashes")
@@ -64,24 +72,28 @@ def check_judge(spec: JudgeSpec) -> list[str]:
     return check(SHAPES[spec.name], spec.parameters)
 
 
-def judge(tables: Tables, plan: Plan, log: Log) -> list[Finding]:
+def judge(tables: Tables, plan: Plan, log: Log, spread: Spread = here) -> list[Finding]:
     """Every finding of a run: the standing analyses over the whole, then what each job asked for.
-    ``log`` takes the traceback of an analysis that breaks."""
+    ``log`` takes the traceback of an analysis that breaks; ``spread`` does the work of the large ones."""
     findings = []
     for name in ALWAYS:
-        findings += _run(tables, plan, None, JudgeSpec(name), log)
+        findings += _run(tables, plan, None, JudgeSpec(name), log, spread)
     for job in plan.jobs:
         for spec in job.judges:
-            findings += _run(tables, plan, job, spec, log)
+            findings += _run(tables, plan, job, spec, log, spread)
     return findings
 
 
-def _run(tables: Tables, plan: Plan, job: JobPlan | None, spec: JudgeSpec, log: Log) -> list[Finding]:
+def _run(
+    tables: Tables, plan: Plan, job: JobPlan | None, spec: JudgeSpec, log: Log, spread: Spread
+) -> list[Finding]:
     subject = job.name if job else "run"
     wrong = check_judge(spec)
     if wrong:
         return [Finding(spec.name, subject, Verdict.UNKNOWN, "; ".join(wrong))]
     try:
+        if spec.name in SPREADING:
+            return SPREADING[spec.name](tables, plan, job, spec.parameters, spread)
         return ANALYSES[spec.name](tables, plan, job, spec.parameters)
     except ParametersError as e:
         return [Finding(spec.name, subject, Verdict.UNKNOWN, str(e))]

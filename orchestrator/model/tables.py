@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-TABLES_VERSION = 2
+TABLES_VERSION = 3
 
 #: text · int64 · float64 · bool · UTC timestamp in microseconds
 ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
@@ -171,6 +171,19 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _c("p999", "float64", "99.9th percentile, in `unit`"),
         _c("p9999", "float64", "99.99th percentile, in `unit`"),
         _c("max", "float64", "largest, in `unit`"),
+        _BUILD,
+        _SEED,
+    ),
+    "histories": (
+        _RUN,
+        _HOST,
+        _JOB,
+        _STEP,
+        _LAUNCH,
+        _c("spec", "string", "what it is a history of: deque, pool, capability, …"),
+        _c("window", "int64", "number of the window within the launch, from 0"),
+        _c("whole", "bool", "all of its records are there"),
+        _c("data", "string", "its calls, a JSON list (harness protocol, record `history`)"),
         _BUILD,
         _SEED,
     ),

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.analysis.bootstrap import ENOUGH_LAUNCHES
-from orchestrator.model.finding import Verdict
+from orchestrator.model.finding import Finding, Verdict
 from orchestrator.model.outcome import Outcome, Status
 from orchestrator.report.again import rerun_command
 from orchestrator.report.figures import Figure, HostFigures, figures
@@ -108,6 +108,12 @@ def _query(rebuilt: Rebuilt, table: str, status: str) -> str:
     return f'orch results query "select * from {table} where {where}"'  # noqa: S608 - text for a person
 
 
+def _drawn(finding: Finding) -> list[str]:
+    """The lines of its first evidence, where that is a drawing."""
+    lines = finding.evidence[0].text.splitlines() if finding.evidence else []
+    return lines if len(lines) > 1 else []
+
+
 def _findings(rebuilt: Rebuilt, console: Console) -> None:
     """What was asked and did not hold; what always runs is told by the verdict and the failures."""
     for verdict, style in ((Verdict.VIOLATED, "red"), (Verdict.UNKNOWN, "yellow")):
@@ -117,9 +123,11 @@ def _findings(rebuilt: Rebuilt, console: Console) -> None:
         _title(console, f"{verdict.capitalize()} ({len(found)})")
         for finding in found[:SHOWN]:
             _say(console, f"  {finding.analysis}, {finding.subject}: {finding.summary}", style)
+            for line in _drawn(finding):
+                _say(console, f"      {line}")
         if len(found) > SHOWN:
             _say(console, f"  and {len(found) - SHOWN} more in findings.json")
-    shown = ("compare", "exposure", "race")
+    shown = ("compare", "exposure", "linearizability", "race")
     asked = [f for f in rebuilt.findings if f.verdict is Verdict.HOLDS and f.analysis in shown]
     if asked:
         _title(console, f"Holds ({len(asked)})")

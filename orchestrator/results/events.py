@@ -14,7 +14,7 @@ from orchestrator.results.launch import Ending, Launch
 Row = tuple[Any, ...]
 
 #: Numbers by the thousand, which have tables of their own.
-_ELSEWHERE = frozenset({"interval", "histogram"})
+_ELSEWHERE = frozenset({"interval", "histogram", "history"})
 
 
 def event_rows(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:

@@ -11,6 +11,7 @@ import yaml
 
 from agents.wire import Entry, Facts, WireError, decode
 from orchestrator.analysis import Log, judge
+from orchestrator.analysis.spreading import Spread, here
 from orchestrator.errors import (
     EXIT_HALTED,
     EXIT_INTERRUPTED,
@@ -48,8 +49,8 @@ class Rebuilt:
     took_s: float
 
 
-def rebuild(folder: RunFolder, *, write: bool = True) -> Rebuilt:
-    """With ``write``, tables/*.parquet and findings.json are made anew. Raises InputError where there is
+def rebuild(folder: RunFolder, *, write: bool = True, spread: Spread = here) -> Rebuilt:
+    """With ``write``, tables/*.parquet and findings.json are made anew. ``spread``: by whom large analyses are made. Raises InputError where there is
     no readable plan, RunFolderError where the folder cannot be written."""
     plan = load_plan(folder)
     journals = read_journals(folder, plan)
@@ -58,7 +59,7 @@ def rebuild(folder: RunFolder, *, write: bool = True) -> Rebuilt:
     tables = build_tables(
         folder.id, plan, journals, folded, _facts(folder, plan, log), _emulated(folder, log)
     )
-    findings = judge(tables, plan, log)
+    findings = judge(tables, plan, log, spread)
     verdict = worst(f.verdict for f in findings)
     code = exit_code(folded, findings)
     row = run_row(folder.id, plan, journals.controller, folded.outcomes, verdict, code)

@@ -93,6 +93,7 @@ def build_tables(
         "intervals": frame("intervals", list(_intervals(run, plan, journals, folded))),
         "histograms": frame("histograms", list(_histograms(run, plan, journals, folded))),
         "latencies": frame("latencies", list(_latencies(run, plan, journals, folded))),
+        "histories": frame("histories", list(_histories(run, plan, journals, folded))),
         "events": frame("events", list(event_rows(run, plan, journals, folded))),
         "vitals": frame("vitals", list(_vitals(run, plan, journals))),
     }
@@ -344,6 +345,30 @@ def _latencies(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iter
             shares = [found.at(p) for p in PERCENTILES]
             told = (found.total, found.minimum, found.mean, *shares, found.maximum)
             yield (*head, phase, metric, unit, *told, *tail)
+
+
+def _histories(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:
+    """One row per window, whose records are put together; what is not of that shape is left out."""
+    made = {(n.step, n.number): n for launches in folded.launches.values() for n in launches}
+    for step, number, entries in _entries(plan, journals):
+        launch = made[step.id, number]
+        seed = step.seed if launch.seed is None else launch.seed
+        for (spec, window), (calls, whole) in _windows(entries).items():
+            head = (run, step.host, step.job, step.id, number)
+            yield (*head, spec, window, whole, dumps(calls), launch.build, seed)
+
+
+def _windows(entries: list[Entry]) -> dict[tuple[str, int], tuple[list[Any], bool]]:
+    """(spec, window) → its calls, and whether its last record is there."""
+    found: dict[tuple[str, int], tuple[list[Any], bool]] = {}
+    for entry in entries:
+        if entry.kind != "record" or entry.data.get("type") != "history":
+            continue
+        spec, window, ops = (entry.data.get(k) for k in ("spec", "window", "ops"))
+        if isinstance(spec, str) and type(window) is int and isinstance(ops, list):
+            calls, whole = found.get((spec, window), ([], False))
+            found[spec, window] = (calls + ops, whole or entry.data.get("last") is True)
+    return found
 
 
 # -- vitals ----------------------------------------------------------------------------------------

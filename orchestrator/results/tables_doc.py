@@ -14,6 +14,7 @@ _ABOUT = {
     "intervals": "How a launch went over time: one row per interval of the measured window and metric.",
     "histograms": "One row per histogram that a launch printed.",
     "latencies": "One row per histogram that can be read: its percentiles.",
+    "histories": "One row per window of recorded calls, for the analysis linearizability.",
     "events": "What happened, one line each: entries of the journals, and what was concluded from them.",
     "vitals": "Vital signs of the host, sampled while a launch ran.",
     "findings": "What the analyses say.",

@@ -28,6 +28,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "compare": {"metric": "ops_per_second", "axis": "bench", "base": "baseline_check"},
     "paired": {"metric": "ns_per_op", "base": "ops_per_second"},
     "exposure": {"confidence": "99%"},
+    "linearizability": {"confidence": "99%"},
     "race": {"confidence": "99%"},
     "stability": {"metric": "ops_per_second", "ci": "2%"},
 }
@@ -70,7 +71,17 @@ def sample(tmp_path: Path) -> Rebuilt:
 def empty_tables(plan: Plan) -> Tables:
     return {
         name: frame(name, [])
-        for name in ("runs", "hosts", "steps", "samples", "histograms", "latencies", "events", "vitals")
+        for name in (
+            "runs",
+            "hosts",
+            "steps",
+            "samples",
+            "histograms",
+            "latencies",
+            "histories",
+            "events",
+            "vitals",
+        )
     }
 
 
