@@ -4,10 +4,13 @@
 #include <stdlib.h>
 
 #include "harness.h"
-#include "scheduler.h"
+#include "scheduler_numa.h"
 
-enum { JOBS, MODE, AGAIN, BLOCKS, BOUND, IDS };
+enum { JOBS, MODE, AGAIN, BLOCKS, BOUND, IDS, NUMA, QUEUES };
+enum { NUMA_AUTO, NUMA_FLAT };
 static const char *const modes[] = {"auto", "fenced", "asymmetric", NULL};
+static const char *const views[] = {[NUMA_AUTO] = "auto", [NUMA_FLAT] = "flat", NULL};
+static const char *const queues[] = {"first_touch", "interleave", "own_node", NULL}; /* of scheduler_queues_t */
 
 static const setting_t settings[] = {
     [JOBS] = SETTING_INTEGER("jobs", 128, 1, 4096, "tasks of each worker"),
@@ -16,6 +19,8 @@ static const setting_t settings[] = {
     [BLOCKS] = SETTING_NUMBER("blocks", 0.1, 0, 1, "share of the tasks that block, and are unblocked by their worker"),
     [BOUND] = SETTING_NUMBER("bound", 0.1, 0, 1, "share of the tasks that may run on one CPU alone, or on two"),
     [IDS] = SETTING_NUMBER("ids", 0.1, 0, 1, "share of the tasks that have an id, and get a new one each time"),
+    [NUMA] = SETTING_ONE_OF("numa", NUMA_AUTO, views, "whom to steal from first: the nearest nodes of this machine; flat, as if there were one"),
+    [QUEUES] = SETTING_ONE_OF("queues", SCHEDULER_QUEUES_FIRST_TOUCH, queues, "where the queues lie: as they are touched, over all nodes, or each CPU's on its node"),
 };
 
 typedef enum { JOB_PLAIN, JOB_AGAIN, JOB_BLOCKS, JOB_BOUND, JOB_ID } kind_t;
@@ -66,17 +71,30 @@ static bool check(const run_t *run, char *why, size_t size) {
         sum += run_float(run, (size_t)setting);
     const char *text = run->options->threads > (int)SCHEDULER_MAX_CPUS ? "a scheduler has at most 1024 CPUs"
                        : sum > 1 + 1e-9                                ? "again, blocks, bound and ids are more than 1 together"
-                                                                       : NULL;
+                       : run_int(run, NUMA) == NUMA_FLAT && run_int(run, QUEUES) != SCHEDULER_QUEUES_FIRST_TOUCH
+                           ? "with numa=flat there are no nodes: queues=first_touch alone"
+                           : NULL;
     for (size_t i = 0; text != NULL && (i == 0 || text[i - 1] != 0); i++)
         why[i] = text[i];
     return text == NULL;
+}
+
+static status_t create(const run_t *run, const scheduler_config_t *config, scheduler_lockfree_t **scheduler) {
+    static uint32_t machine_cpu[THREADS_MAX]; /* of the threads, where they are pinned */
+    scheduler_numa_t numa = {.queues = (scheduler_queues_t)run_int(run, QUEUES)};
+    if (run_int(run, NUMA) == NUMA_FLAT)
+        return scheduler_create(config, scheduler);
+    for (int i = 0; i < run->options->cpus_count; i++)
+        machine_cpu[i] = (uint32_t)run->options->cpus[i];
+    numa.machine_cpu = run->options->cpus_count > 0 ? machine_cpu : NULL;
+    return scheduler_create_numa(config, &numa, scheduler);
 }
 
 static bool setup(run_t *run) {
     scheduler_config_t config = {.cpus = (uint32_t)run->options->threads, .deque_first = 2,
                                  .mode = (scheduler_deque_mode_t)run_int(run, MODE)};
     scheduler_lockfree_t *scheduler = NULL;
-    status_t status = scheduler_create(&config, &scheduler);
+    status_t status = create(run, &config, &scheduler);
     run->shared = scheduler;
     if (status != STATUS_OK)
         run_fail(run, "the scheduler could not be made: %s", status_name(status));

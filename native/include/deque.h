@@ -35,6 +35,12 @@ typedef struct deque_ring {
 #define DEQUE_ASKED ((uint64_t)1)
 #define DEQUE_TAKE_BACK 64u // the most that the owner takes back from the exposed part at once
 
+// Where the arrays come from, instead of the heap: take gives zeroed memory aligned to CPU_PAIR, or NULL. Called by the owner alone. Nothing is given
+// back one by one: who made it ends all of it after deque_end.
+typedef struct deque_memory {
+    void *(*take)(struct deque_memory *memory, size_t bytes);
+} deque_memory_t;
+
 typedef struct deque {
     _Alignas(CPU_PAIR) atomic_u64_t bottom; // written by the owner; read by who looks for something to ask for
     uint64_t split;                         // the owner's: where it knows split to be, as a full index
@@ -44,7 +50,8 @@ typedef struct deque {
     atomic_u64_t *slots;                    // the owner's, of the ring in use
     deque_ring_t *ring;                     // the owner's
     atomic_u64_t grown;                     // growths; written by the owner
-    bool asymmetric;                        // constant
+    bool asymmetric;                        // constant, like the next
+    deque_memory_t *memory;                 // NULL: the heap
     _Alignas(CPU_PAIR) atomic_u64_t gate;   // split << 24 | changes << 1 | ASKED; written by the owner, who asks, who takes by force
     atomic_u64_t shared_ring;               // deque_ring_t *; written by the owner as it grows
     _Alignas(CPU_PAIR) atomic_u64_t top;    // written by who takes from the exposed part
@@ -53,6 +60,8 @@ _Static_assert(sizeof(deque_t) == 3 * CPU_PAIR, "three writers, three pairs of l
 
 // `places` is rounded up to a power of two, at least 2; indices begin at `first`. OK or NO_MEMORY.
 status_t deque_begin(deque_t *deque, uint64_t places, uint64_t first, bool asymmetric);
+// The same with arrays from `memory`, which outlives it.
+status_t deque_begin_in(deque_t *deque, uint64_t places, uint64_t first, bool asymmetric, deque_memory_t *memory);
 void deque_end(deque_t *deque);
 
 // --- the owner ----------------------------------------------------------------------------------------------------

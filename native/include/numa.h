@@ -60,9 +60,11 @@ void numa_distances_learn(numa_distances_t *distances, unsigned from, unsigned t
 // are. Answers how many were measured. Takes memory; not for a measured window.
 unsigned numa_distances_measure(numa_distances_t *distances, size_t bytes, unsigned milliseconds);
 
+// Puts into ranks[0 .. numa_nodes-1] how near each node is to `from`: 0 the nearest, with all that are at most a tenth farther, since noise in what
+// was learned makes no order; and so on. `distances` NULL: the firmware's.
+void numa_rank_nodes(const numa_topology_t *topology, const numa_distances_t *distances, unsigned from, uint16_t *ranks);
 // Sorts CPUs nearest first as seen from `cpu`, itself first of all. Equally near ones come in the order of their numbers that
-// starts behind `cpu`, so that neighbours do not all turn to the same one. A distance is only taken as larger when it is by more
-// than a tenth, so that noise in what was learned makes no order. `distances` NULL: the firmware's.
+// starts behind `cpu`, so that neighbours do not all turn to the same one. What is equally near is what numa_rank_nodes says.
 void numa_sort_cpus(const numa_topology_t *topology, const numa_distances_t *distances, unsigned cpu, unsigned *cpus,
                     size_t count);
 // The node with memory that is nearest to `node`: itself where it has some.

@@ -121,6 +121,15 @@ typedef enum scheduler_deque_mode {
     SCHEDULER_DEQUE_ASYMMETRIC, // the owner does not; who is idle makes the whole process do it (INVALID where that cannot be)
 } scheduler_deque_mode_t;
 
+// Where a scheduler's memory comes from and lies, instead of the heap; scheduler_numa.h makes one. It outlives what it gave: destroy calls `end` last,
+// and create, where it fails, does not.
+typedef struct scheduler_memory {
+    void *(*whole)(struct scheduler_memory *memory, size_t bytes); // zeroed, aligned to CPU_PAIR, its pages not touched yet; NULL: none
+    void (*settle)(struct scheduler_memory *memory, uint32_t cpu, void *at, size_t bytes); // a CPU's part of it, before the first touch
+    struct deque_memory *(*rings)(struct scheduler_memory *memory, uint32_t cpu);          // for the deques of a CPU
+    void (*end)(struct scheduler_memory *memory);
+} scheduler_memory_t;
+
 typedef struct scheduler_config {
     uint32_t cpus;                // 1 .. SCHEDULER_MAX_CPUS
     uint32_t deque_first;         // places in a new deque; 0: 256; rounded up to a power of two. They grow.
@@ -130,6 +139,7 @@ typedef struct scheduler_config {
     uint32_t nodes;               // 0: no distances
     uint64_t first_generation;    // 0: 1. For tests of a slot's last generations.
     uint64_t first_index;         // 0. For tests of indices that wrap.
+    scheduler_memory_t *memory;   // NULL: the heap
 } scheduler_config_t;
 
 // `config` NULL: one CPU. OK, INVALID or NO_MEMORY.

@@ -16,11 +16,12 @@ static uint64_t gate_after(uint64_t gate, uint64_t split) {
     return (split & SPLIT_MASK) << SPLIT_SHIFT | changes << 1;
 }
 
-static deque_ring_t *ring_make(uint64_t places) {
+static deque_ring_t *ring_make(deque_memory_t *memory, uint64_t places) {
     if (places > (uint64_t)1 << 38) {
         return NULL;
     }
-    deque_ring_t *ring = shared_alloc_aligned(sizeof *ring + places * sizeof ring->slots[0]);
+    size_t bytes = sizeof(deque_ring_t) + places * sizeof(atomic_u64_t);
+    deque_ring_t *ring = memory == NULL ? shared_alloc_aligned(bytes) : memory->take(memory, bytes);
     if (ring != NULL) {
         ring->mask = places - 1;
     }
@@ -28,11 +29,15 @@ static deque_ring_t *ring_make(uint64_t places) {
 }
 
 status_t deque_begin(deque_t *deque, uint64_t places, uint64_t first, bool asymmetric) {
+    return deque_begin_in(deque, places, first, asymmetric, NULL);
+}
+
+status_t deque_begin_in(deque_t *deque, uint64_t places, uint64_t first, bool asymmetric, deque_memory_t *memory) {
     uint64_t rounded = 2;
     while (rounded < places) {
         rounded *= 2;
     }
-    deque_ring_t *ring = ring_make(rounded);
+    deque_ring_t *ring = ring_make(memory, rounded);
     if (ring == NULL) {
         return STATUS_NO_MEMORY;
     }
@@ -42,7 +47,8 @@ status_t deque_begin(deque_t *deque, uint64_t places, uint64_t first, bool asymm
                        .mask = rounded - 1,
                        .slots = ring->slots,
                        .ring = ring,
-                       .asymmetric = asymmetric};
+                       .asymmetric = asymmetric,
+                       .memory = memory};
     /* relaxed: nobody else knows the deque yet */
     atomic_store_relaxed_u64(&deque->bottom, first);
     /* relaxed: as above */
@@ -55,7 +61,7 @@ status_t deque_begin(deque_t *deque, uint64_t places, uint64_t first, bool asymm
 }
 
 void deque_end(deque_t *deque) {
-    for (deque_ring_t *ring = deque->ring; ring != NULL;) {
+    for (deque_ring_t *ring = deque->memory == NULL ? deque->ring : NULL; ring != NULL;) {
         deque_ring_t *older = ring->older;
         shared_free(ring);
         ring = older;
@@ -80,7 +86,7 @@ static bool grow(deque_t *deque, uint64_t top, uint64_t bottom, uint64_t count) 
     while (places < bottom - top + count) {
         places *= 2;
     }
-    deque_ring_t *ring = ring_make(places);
+    deque_ring_t *ring = ring_make(deque->memory, places);
     if (ring == NULL) {
         return false;
     }

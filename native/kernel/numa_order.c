@@ -61,9 +61,7 @@ static uint64_t distance_between(const numa_topology_t *topology, const numa_dis
                              : (uint64_t)numa_firmware_distance(topology, from, to) * FIRMWARE_PICOSECONDS;
 }
 
-// Puts into ranks[node] how near it is to `from`: 0 the nearest, with all that are at most a tenth farther; and so on.
-static void rank_nodes(const numa_topology_t *topology, const numa_distances_t *distances, unsigned from,
-                       uint16_t *ranks) {
+void numa_rank_nodes(const numa_topology_t *topology, const numa_distances_t *distances, unsigned from, uint16_t *ranks) {
     uint64_t figures[NUMA_MAX_NODES]; // read once: they may change meanwhile
     for (unsigned node = 0; node < topology->nodes; node++) {
         figures[node] = distance_between(topology, distances, from, node);
@@ -114,7 +112,7 @@ static void sift(const order_t *order, unsigned *cpus, size_t at, size_t count) 
 void numa_sort_cpus(const numa_topology_t *topology, const numa_distances_t *distances, unsigned cpu, unsigned *cpus,
                     size_t count) {
     uint16_t ranks[NUMA_MAX_NODES];
-    rank_nodes(topology, distances, numa_node_of_cpu(topology, cpu), ranks);
+    numa_rank_nodes(topology, distances, numa_node_of_cpu(topology, cpu), ranks);
     order_t order = {topology, ranks, cpu};
     for (size_t at = count / 2; at-- > 0;) {
         sift(&order, cpus, at, count);

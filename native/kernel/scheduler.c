@@ -71,15 +71,43 @@ static status_t begin_cpu(scheduler_lockfree_t *scheduler, uint32_t index, const
     on->asymmetric = scheduler->asymmetric;
     on->idle = scheduler->asymmetric ? &scheduler->idle : &scheduler->suspected;
     set_levels(on, 0);
+    deque_memory_t *rings = config->memory == NULL ? NULL : config->memory->rings(config->memory, index);
     uint64_t places = config->deque_first != 0 ? config->deque_first : config->cpus > 64 ? 32 : 256;
     status_t status = STATUS_OK;
     for (uint32_t level = 0; status == STATUS_OK && level < TASK_PRIORITIES; level++) {
-        status = deque_begin(&on->deques[level], places, config->first_index, scheduler->asymmetric);
+        status = deque_begin_in(&on->deques[level], places, config->first_index, scheduler->asymmetric, rings);
     }
     if (config->cpus > 1) {
         order_victims(config, index, scheduler->victims + (size_t)index * (config->cpus - 1));
     }
     return status;
+}
+
+static scheduler_lockfree_t *take_whole(const scheduler_config_t *config) {
+    size_t bytes = sizeof(scheduler_lockfree_t) + config->cpus * sizeof(scheduler_cpu_t);
+    if (config->memory == NULL) {
+        return shared_alloc_aligned(bytes);
+    }
+    scheduler_lockfree_t *scheduler = config->memory->whole(config->memory, bytes);
+    for (uint32_t i = 0; scheduler != NULL && i < config->cpus; i++) {
+        config->memory->settle(config->memory, i, &scheduler->cpus[i], sizeof scheduler->cpus[i]);
+    }
+    return scheduler;
+}
+
+// All but the end of its memory.
+static void give_back(scheduler_lockfree_t *scheduler) {
+    for (uint32_t i = 0; i < scheduler->cpu_count; i++) {
+        for (uint32_t level = 0; level < TASK_PRIORITIES; level++) {
+            deque_end(&scheduler->cpus[i].deques[level]);
+        }
+    }
+    /* relaxed: nobody else is here any more */
+    shared_release((void *)(uintptr_t)atomic_load_relaxed_u64(&scheduler->slots), SLOT_BYTES);
+    shared_free(scheduler->victims);
+    if (scheduler->memory == NULL) {
+        shared_free(scheduler);
+    }
 }
 
 status_t scheduler_create(const scheduler_config_t *config, scheduler_lockfree_t **out) {
@@ -92,11 +120,12 @@ status_t scheduler_create(const scheduler_config_t *config, scheduler_lockfree_t
     if (config->mode == SCHEDULER_DEQUE_ASYMMETRIC && !asymmetric) {
         return STATUS_INVALID;
     }
-    scheduler_lockfree_t *scheduler = shared_alloc_aligned(sizeof *scheduler + config->cpus * sizeof scheduler->cpus[0]);
+    scheduler_lockfree_t *scheduler = take_whole(config);
     if (scheduler == NULL) {
         return STATUS_NO_MEMORY;
     }
     scheduler->cpu_count = config->cpus;
+    scheduler->memory = config->memory;
     scheduler->asymmetric = asymmetric;
     scheduler->first_generation = config->first_generation != 0 ? config->first_generation : 1;
     scheduler->victims = shared_alloc((size_t)config->cpus * config->cpus * sizeof scheduler->victims[0]);
@@ -113,7 +142,7 @@ status_t scheduler_create(const scheduler_config_t *config, scheduler_lockfree_t
         status = begin_cpu(scheduler, i, config);
     }
     if (status != STATUS_OK) {
-        scheduler_destroy(scheduler);
+        give_back(scheduler);
         return status;
     }
     *out = scheduler;
@@ -121,15 +150,11 @@ status_t scheduler_create(const scheduler_config_t *config, scheduler_lockfree_t
 }
 
 void scheduler_destroy(scheduler_lockfree_t *scheduler) {
-    for (uint32_t i = 0; i < scheduler->cpu_count; i++) {
-        for (uint32_t level = 0; level < TASK_PRIORITIES; level++) {
-            deque_end(&scheduler->cpus[i].deques[level]);
-        }
+    scheduler_memory_t *memory = scheduler->memory;
+    give_back(scheduler);
+    if (memory != NULL) {
+        memory->end(memory);
     }
-    /* relaxed: nobody else is here any more */
-    shared_release((void *)(uintptr_t)atomic_load_relaxed_u64(&scheduler->slots), SLOT_BYTES);
-    shared_free(scheduler->victims);
-    shared_free(scheduler);
 }
 
 uint32_t scheduler_cpus(const scheduler_lockfree_t *scheduler) { return scheduler->cpu_count; }

@@ -91,6 +91,7 @@ struct scheduler_lockfree {
     atomic_u64_t suspected; // see scheduler_cpu.idle
     deque_t none;           // always empty: see scheduler_cpu.deque
     uint16_t *victims; // per CPU the others, nearest first
+    scheduler_memory_t *memory; // NULL: the heap
     // Written now and then, read all the time.
     _Alignas(CPU_PAIR) atomic_u64_t idle; // woken and still searching << 32, plus asleep; written by who parks and who wakes
     _Alignas(CPU_PAIR) atomic_u64_t knobs[SCHEDULER_KNOBS]; // written by scheduler_set

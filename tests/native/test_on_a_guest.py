@@ -16,7 +16,7 @@ NATIVE = Path(__file__).parents[2] / "native"
 RELEASE = NATIVE / "build" / "release"
 SHAPE = Shape(16, 4)
 HARNESS = "/bin/orch-harness"
-TESTS = ("test_numa", "test_capability_simd", "test_cpu_features")
+TESTS = ("test_numa", "test_scheduler_numa", "test_capability_simd", "test_cpu_features")
 LIMIT_S = 1500
 pytestmark = [pytest.mark.slow, pytest.mark.native, pytest.mark.timeout(60)]
 
@@ -30,10 +30,11 @@ def run_of(bench: str, threads: int = 16, mem: str = "local", *settings: str) ->
 
 #: The benches with an oracle, on all CPUs, and the memory in every way that there is.
 CHURNS = {
-    f"{bench}, {mem}": run_of(bench, 16, mem)
-    for bench, mem in (
-        ("scheduler_churn", "local"),
-        ("scheduler_churn", "node:2"),
+    " ".join((bench, mem, *settings)): run_of(bench, 16, mem, *settings)
+    for bench, mem, *settings in (
+        ("scheduler_churn", "local", "numa=flat"),
+        ("scheduler_churn", "local", "queues=own_node"),
+        ("scheduler_churn", "node:2", "queues=interleave"),
         ("capability_churn", "local"),
         ("capability_churn", "interleave"),
         ("task_churn", "interleave"),
@@ -80,6 +81,13 @@ def test_the_c_test_passes(on_guest: Mapping[str, Done], name: str) -> None:
 def test_memory_that_is_bound_to_a_node_is_found_there(on_guest: Mapping[str, Done]) -> None:
     for node in range(SHAPE.nodes):
         assert f"node {node}: bind ok, found on {node} of {SHAPE.nodes}" in on_guest["test_numa"].output
+
+
+def test_the_queues_of_a_cpu_are_found_on_its_node(on_guest: Mapping[str, Done]) -> None:
+    for cpu in range(SHAPE.cpus):
+        node = next(node for node in range(SHAPE.nodes) if cpu in SHAPE.cpus_of(node))
+        words = f"CPU {cpu}: queues asked for on node {node}, found on {node}, {node} and {node}"
+        assert words in on_guest["test_scheduler_numa"].output
 
 
 def test_the_matrix_has_every_pair_of_nodes(on_guest: Mapping[str, Done]) -> None:
