@@ -37,6 +37,14 @@ typedef struct { void *value; } plain_ptr_t;
         *expected = (uint##bits##_t)found;                                                                             \
         return done;                                                                                                   \
     }
+#define CAS_WEAK(order, ORDER, bits)                                                                                   \
+    static inline bool atomic_cas_weak_##order##_u##bits(atomic_u##bits##_t *at, uint##bits##_t *expected,             \
+                                                         uint##bits##_t desired) {                                     \
+        uint64_t found = *expected;                                                                                    \
+        bool done = explore_cas_weak(&at->value, bits / 8, &found, desired, ORDER_##ORDER);                            \
+        *expected = (uint##bits##_t)found;                                                                             \
+        return done;                                                                                                   \
+    }
 #define UPDATES(order, ORDER, bits)                                                                                    \
     UPDATE(exchange, SET, order, ORDER, bits)                                                                          \
     UPDATE(fetch_add, ADD, order, ORDER, bits)                                                                         \
@@ -44,7 +52,8 @@ typedef struct { void *value; } plain_ptr_t;
     UPDATE(fetch_or, OR, order, ORDER, bits)                                                                           \
     UPDATE(fetch_and, AND, order, ORDER, bits)                                                                         \
     UPDATE(fetch_xor, XOR, order, ORDER, bits)                                                                         \
-    CAS(order, ORDER, bits)
+    CAS(order, ORDER, bits)                                                                                            \
+    CAS_WEAK(order, ORDER, bits)
 #define ACCESSES(bits)                                                                                                 \
     LOAD(relaxed, RELAXED, bits)                                                                                       \
     LOAD(acquire, ACQUIRE, bits)                                                                                       \
@@ -113,5 +122,8 @@ static inline void spin_hint(unsigned round) {
 #undef UPDATE
 #undef UPDATES
 #undef CAS
+#undef CAS_WEAK
 #undef ACCESSES
 #undef PLAIN
+
+#include "explore_sites.h"

@@ -1,9 +1,10 @@
 // The explorer: threads are coroutines of one process, one runs at a time, and every door of atomics.h is a decision: who goes on,
-// and which of the stores that C11 allows a load returns. A run is a function of its seed, so what was found comes again.
+// and which of the stores that C11 allows a load returns. A run is a function of its seed, or of its decisions, so what was found
+// comes again.
 //
-// What is modelled (explore_model.c): per location the last stores, release sequences in C++20's reading (only read-modify-writes go on
-// with one), fences, and the single order of seq_cst operations as C++20 has it. What is not: load buffering (a load never
-// returns a store that comes later in the run), weak failure of a compare-and-swap, and stores older than the last eight.
+// What is modelled (explore_model.c): per location the last stores, release sequences in C11's or in C++20's reading, fences, the single
+// order of seq_cst operations as C++20 has it, and weak compare-and-swaps that fail for no reason. What is not: load buffering (a load
+// never returns a store that comes later in the run), and stores older than the last eight.
 //
 // What is found: two accesses of which one is plain, or frees, that nothing orders; use after free, double free and leaks;
 // threads that all wait; threads that do not end; and whatever a scenario expects.
@@ -39,6 +40,12 @@ int explore_main(int count, char **arguments, const explore_scenario_t *scenario
 
 // For scenarios: a number below `below` that the seed decides; and the end of a run that is wrong.
 uint64_t explore_draw(uint64_t below);
+// Whether the next operation of the running thread's script is to be done: false where a run is made again without it. What it
+// draws depends on its number alone, not on the operations before it. For threads that do several things, each of which may be left out.
+bool explore_operation(void);
+// How many operations a script has: mostly few, now and then many; three at most where every execution is to be made.
+unsigned explore_length(unsigned least, unsigned most);
+unsigned explore_thread(void); // the running one
 void explore_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 #define EXPLORE_EXPECT(condition, what)                                                                                \
     do {                                                                                                               \
@@ -63,9 +70,22 @@ uint64_t explore_load(const void *at, unsigned bytes, explore_order_t order);
 void explore_store(void *at, unsigned bytes, uint64_t value, explore_order_t order);
 uint64_t explore_update(void *at, unsigned bytes, explore_update_t update, uint64_t value, explore_order_t order);
 bool explore_cas(void *at, unsigned bytes, uint64_t *expected, uint64_t desired, explore_order_t order);
+bool explore_cas_weak(void *at, unsigned bytes, uint64_t *expected, uint64_t desired, explore_order_t order);
 void explore_fence(explore_order_t order);
 void explore_fence_all(void); // a barrier that the system puts into every running thread
 void explore_plain(const void *at, unsigned bytes, bool write);
 void explore_yield(void);
 void explore_wait(const void *at, unsigned bytes, uint64_t value, bool may_time_out); // sleeps while *at is `value`
 void explore_wake(const void *at, unsigned count);
+
+// Where in the sources the door is that was entered last.
+typedef struct explore_site {
+    const char *file, *function;
+    unsigned line;
+} explore_site_t;
+extern const explore_site_t *explore_site;
+#define EXPLORE_HERE                                                                                                   \
+    __extension__({                                                                                                    \
+        static const explore_site_t here = {__FILE__, __func__, __LINE__};                                             \
+        &here;                                                                                                         \
+    })

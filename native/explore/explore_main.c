@@ -25,8 +25,9 @@ static void print_line(const char *line) { puts(line); }
 static void explore_one(const explore_scenario_t *scenario, uint64_t first, uint64_t runs) {
     current = scenario;
     explore_trace(runs == 0 ? print_line : NULL);
-    for (uint64_t seed = first; seed == first || seed - first < runs; seed++) {
-        explore_run(scenario, seed, EXPLORE_ROTATE, EXPLORE_MODEL_ROTATE);
+    explore_plan_t plan = {.scenario = scenario, .seed = first};
+    for (; plan.seed == first || plan.seed - first < runs; plan.seed++) {
+        (void)explore_run(&plan);
     }
     printf("ok %s: %llu runs from seed %llu\n", scenario->name, (unsigned long long)(runs > 0 ? runs : 1), (unsigned long long)first);
 }

@@ -11,37 +11,42 @@
 #include "atomics.h"
 
 #define ARENA ((size_t)1 << 30)
+#define ARENA_AT ((uintptr_t)0x10000000000) // the same in every process, so that a run is the same
 #define LARGE ((size_t)1 << 16)
 #define PAGE ((size_t)4096)
+#define UNIT ((size_t)16)
 enum { BLOCKS_MAX = 4096, LOCATIONS_MAX = 1 << 15, STATIC_MAX = 256, POISON = 0xdd };
 
-static char *arena;
-static uint32_t *index_of_word; // per four bytes of the arena: location + 1
-static size_t used;
+char *memory_arena;
+size_t memory_used;
+uint32_t *memory_index;
+uint8_t *memory_state;
+location_t *memory_locations;
 static block_t blocks[BLOCKS_MAX];
-static unsigned block_count;
-static location_t *locations;
+static unsigned block_count, freed_count;
 static unsigned location_count;
 static location_t statics[STATIC_MAX]; // of static memory
 static unsigned static_count;
 
-static void *map(size_t bytes) {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) {
+static void *map(uintptr_t at, size_t bytes) {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *made = mmap((void *)at, bytes, PROT_READ | PROT_WRITE, flags, -1, 0); // a wish: where it is taken, another
+    if (made == MAP_FAILED) {
         fputs("explore: there is no address space\n", stderr);
         exit(2);
     }
-    return at;
+    return made;
 }
 
 void memory_reset(void) {
-    if (arena == NULL) {
-        arena = map(ARENA);
-        index_of_word = map(ARENA);
-        locations = map(LOCATIONS_MAX * sizeof *locations);
+    if (memory_arena == NULL) {
+        memory_arena = map(ARENA_AT, ARENA);
+        memory_index = map(0, ARENA);
+        memory_state = map(0, ARENA / UNIT);
+        memory_locations = map(0, LOCATIONS_MAX * sizeof *memory_locations);
     }
     for (unsigned i = 0; i < location_count; i++) {
-        index_of_word[(size_t)((const char *)locations[i].at - arena) / 4] = 0;
+        memory_index[(size_t)((const char *)memory_locations[i].at - memory_arena) / 4] = 0;
     }
     for (unsigned i = 0; i < block_count; i++) {
         if (blocks[i].bytes > LARGE) {
@@ -50,21 +55,22 @@ void memory_reset(void) {
             memset(blocks[i].at, 0, blocks[i].bytes);
         }
     }
-    used = 0;
+    memory_used = 0;
     block_count = 0;
+    freed_count = 0;
     location_count = 0;
     static_count = 0;
 }
 
 void memory_expect_all_freed(void) {
-    for (unsigned i = 0; i < block_count; i++) {
+    for (unsigned i = 0; freed_count < block_count && i < block_count; i++) {
         if (!blocks[i].freed) {
             explore_fail("leak: %zu bytes at %p", blocks[i].bytes, (void *)blocks[i].at);
         }
     }
 }
 
-static bool is_in_arena(const void *at) { return (const char *)at >= arena && (const char *)at < arena + used; }
+static bool is_in_arena(const void *at) { return (size_t)((const char *)at - memory_arena) < memory_used; }
 
 static block_t *block_of(const void *at) {
     unsigned low = 0;
@@ -79,109 +85,143 @@ static block_t *block_of(const void *at) {
     return &blocks[low];
 }
 
-static location_t *static_location(const void *at) {
+int memory_block_number(const void *at, size_t *offset) {
+    if (!is_in_arena(at)) {
+        return -1;
+    }
+    const block_t *block = block_of(at);
+    *offset = (size_t)((const char *)at - block->at);
+    return (int)(block - blocks);
+}
+
+static void begin_location(location_t *location, const void *at, block_t *block) {
+    location->at = at;
+    location->block = block;
+    location->stores = 0;
+    location->heads = 0;
+    location->any.all = location->plain_write.all = location->atomic_write.all = _mm_setzero_si128();
+}
+
+location_t *memory_static(const void *at) {
     for (unsigned i = 0; i < static_count; i++) {
         if (statics[i].at == at) {
             return &statics[i];
         }
     }
-    if (static_count == STATIC_MAX) {
+    if (static_count == STATIC_MAX || (uintptr_t)at < PAGE) {
         explore_fail("wild access: %p", at);
     }
-    statics[static_count] = (location_t){.at = at};
+    begin_location(&statics[static_count], at, NULL);
     return &statics[static_count++];
 }
 
-location_t *memory_location(const void *at, unsigned bytes) {
-    if (!is_in_arena(at)) {
-        return static_location(at);
+location_t *memory_new_location(const void *at, unsigned bytes) {
+    block_t *block = block_of(at);
+    if ((const char *)at + bytes > block->at + block->bytes) {
+        explore_fail("access behind the end of a block: %p", at);
     }
-    uint32_t *index = &index_of_word[(size_t)((const char *)at - arena) / 4];
-    if (*index == 0) {
-        block_t *block = block_of(at);
-        if ((const char *)at + bytes > block->at + block->bytes) {
-            explore_fail("access behind the end of a block: %p", at);
-        }
-        if (location_count == LOCATIONS_MAX) {
-            explore_fail("too many locations for the explorer");
-        }
-        location_t *location = &locations[location_count];
-        location->at = at;
-        location->block = block;
-        location->stores = 0;
-        memset(location->any, 0, sizeof location->any);
-        memset(location->plain_write, 0, sizeof location->plain_write);
-        memset(location->atomic_write, 0, sizeof location->atomic_write);
-        *index = ++location_count;
+    if (location_count == LOCATIONS_MAX) {
+        explore_fail("limit: too many locations for the explorer");
     }
-    return &locations[*index - 1];
+    location_t *location = &memory_locations[location_count];
+    begin_location(location, at, block);
+    memory_index[(size_t)((const char *)at - memory_arena) / 4] = ++location_count;
+    return location;
+}
+
+void memory_check_main(const void *at) {
+    size_t offset = (size_t)((const char *)at - memory_arena);
+    if (offset < memory_used && memory_state[offset / UNIT] != GIVEN) {
+        explore_fail("%s: %p", memory_state[offset / UNIT] == TAKEN_BACK ? "use after free" : "access behind the end of a block", at);
+    }
 }
 
 // --- blocks -----------------------------------------------------------------------------------------------------------
 
 static block_t *reuse(size_t bytes) {
-    for (unsigned i = block_count; i > 0; i--) {
+    for (unsigned i = block_count; freed_count > 0 && i > 0; i--) {
         block_t *block = &blocks[i - 1];
         if (block->freed && block->bytes == bytes) {
-            return schedule_choice(2) == 0 ? block : NULL;
+            return running == MAIN_THREAD || schedule_decide(2, 2) != 0 ? block : NULL;
         }
     }
     return NULL;
 }
 
-static void *take(size_t bytes, size_t alignment) {
-    size_t rounded = (bytes + 15) & ~(size_t)15;
-    block_t *block = reuse(rounded);
-    if (block != NULL) { // the same addresses, and no history
-        for (size_t i = 0; i < rounded; i += 4) {
-            uint32_t index = index_of_word[(size_t)(block->at - arena + (ptrdiff_t)i) / 4];
-            if (index != 0) {
-                location_t *location = &locations[index - 1];
-                *location = (location_t){.at = location->at, .block = block};
-            }
+static void begin_again(block_t *block) { // the same addresses, and no history
+    for (size_t i = 0; i < block->bytes; i += 4) {
+        uint32_t index = memory_index[(size_t)(block->at - memory_arena + (ptrdiff_t)i) / 4];
+        if (index != 0) {
+            begin_location(&memory_locations[index - 1], block->at + i, block);
         }
-        memset(block->at, 0, rounded);
-        block->freed = false;
+    }
+    memset(block->at, 0, block->bytes);
+    block->freed = false;
+    freed_count--;
+}
+
+static void *take(size_t bytes, size_t alignment) {
+    size_t rounded = (bytes + UNIT - 1) & ~(UNIT - 1);
+    block_t *block = reuse(rounded);
+    if (block != NULL) {
+        begin_again(block);
     } else {
-        size_t from = (used + alignment - 1) & ~(alignment - 1);
+        size_t from = (memory_used + alignment - 1) & ~(alignment - 1);
         if (block_count == BLOCKS_MAX || rounded > ARENA - from) {
             return NULL;
         }
+        memset(memory_state + memory_used / UNIT, NOT_GIVEN, (from - memory_used) / UNIT);
         block = &blocks[block_count++];
-        *block = (block_t){.at = arena + from, .bytes = rounded};
-        used = from + rounded;
+        *block = (block_t){.at = memory_arena + from, .bytes = rounded};
+        memory_used = from + rounded;
     }
+    memset(memory_state + (size_t)(block->at - memory_arena) / UNIT, GIVEN, rounded / UNIT);
     block->thread = running;
-    block->time = model_tick();
+    block->time = model_time();
+    TRACE(SAID_GIVEN, ORDER_RELAXED, block->at, bytes, 0, false);
     return block->at;
+}
+
+// Whoever accessed the block must be known to have done so before.
+static void look_for_users(const block_t *block) {
+    __m128i before = model_threads[running].before.all;
+    for (size_t i = 0; i < block->bytes; i += 4) {
+        uint32_t index = memory_index[(size_t)(block->at - memory_arena + (ptrdiff_t)i) / 4];
+        if (index == 0) {
+            continue;
+        }
+        const location_t *location = &memory_locations[index - 1];
+        unsigned later = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi16(location->any.all, before));
+        if (later != 0) {
+            trace_race_thread = __builtin_ctz(later) / 2;
+            trace_race_at = location->at;
+            explore_fail("race: %p is freed, and nothing orders an access by thread %d", location->at, trace_race_thread);
+        }
+    }
 }
 
 static void give(void *memory) {
     if (memory == NULL) {
         return;
     }
-    schedule_door();
+    schedule_door(DOOR_ANY, memory, false);
+    TRACE(SAID_FREE, ORDER_RELAXED, memory, 0, 0, false);
     block_t *block = is_in_arena(memory) ? block_of(memory) : NULL;
     if (block == NULL || block->at != memory || block->freed) {
-        explore_fail("%s: %p", block != NULL && block->freed ? "double free" : "free of what was not allocated", memory);
+        explore_fail("%s: %p", block != NULL && block->at == memory ? "double free" : "free of what was not allocated", memory);
     }
-    (void)model_tick();
-    for (size_t i = 0; i < block->bytes; i += 4) {
-        uint32_t index = index_of_word[(size_t)(block->at - arena + (ptrdiff_t)i) / 4];
-        for (unsigned thread = 0; index != 0 && thread < THREADS; thread++) {
-            if (locations[index - 1].any[thread] > model_threads[running].before.clock[thread]) {
-                explore_fail("race: %p is freed, and nothing orders an access by thread %u", locations[index - 1].at, thread);
-            }
-        }
+    if (running != MAIN_THREAD) {
+        look_for_users(block);
     }
     block->freed = true;
+    freed_count++;
+    memset(memory_state + (size_t)(block->at - memory_arena) / UNIT, TAKEN_BACK, block->bytes / UNIT);
     if (block->bytes <= LARGE) {
         memset(block->at, POISON, block->bytes);
     }
-    TRACE("free %p", memory);
 }
 
-void *shared_alloc(size_t bytes) { return take(bytes, 16); }
+void *shared_alloc(size_t bytes) { return take(bytes, UNIT); }
 void *shared_alloc_aligned(size_t bytes) { return take(bytes, CPU_PAIR); }
 void shared_free(void *memory) { give(memory); }
 void *shared_reserve(size_t bytes) { return take((bytes + PAGE - 1) & ~(PAGE - 1), PAGE); }

@@ -4,41 +4,36 @@
 // A load may return a store if no later one must be seen. A later one must, where the store is in the thread's `seen`; where a thread whose
 // read of it is in `seen` has read it (coherence); or where it has a place in the order of seq_cst operations, and the load is
 // seq_cst itself, or comes after a seq_cst fence that is later in that order. The order is the order of the run.
+//
+// While there is one thread, before the others begin and after they have ended, a door is what it is in memory.
 #include "explore_state.h"
 
 #include <string.h>
 
-enum { STALE_MAX = 8 }; // per thread and run: a loop that waits must get on
+enum { STALE_MAX = 8, REFUSED_MAX = 4 }; // per thread and run: a loop that waits must get on
 
 thread_state_t model_threads[THREADS];
-static view_t fences;      // what is before the last seq_cst fence of all
-static uint32_t order_now; // in the order of seq_cst operations
-static bool weak;
+static view_t fences;    // what is before the last seq_cst fence of all
+static int16_t order_now; // in the order of seq_cst operations
+static bool weak, heads;
 
 static bool acquires(explore_order_t order) { return order == ORDER_ACQUIRE || order >= ORDER_ACQ_REL; }
 static bool releases(explore_order_t order) { return order >= ORDER_RELEASE; }
 
-void model_take(view_t *into, const view_t *from) {
-    for (unsigned i = 0; i < CLOCKS; i++) {
-        if (into->clock[i] < from->clock[i]) {
-            into->clock[i] = from->clock[i];
-        }
-    }
-}
-
-void model_reset(bool with_stale_reads) {
+void model_reset(unsigned model) {
     memset(model_threads, 0, sizeof model_threads);
-    memset(&fences, 0, sizeof fences);
+    fences.all = _mm_setzero_si128();
     order_now = 1;
-    weak = with_stale_reads;
+    weak = model != EXPLORE_SC;
+    heads = model == EXPLORE_C11;
     model_threads[MAIN_THREAD].before.clock[MAIN_THREAD] = 1;
     model_threads[MAIN_THREAD].seen.clock[MAIN_THREAD] = 1;
 }
 
 void model_begin_threads(unsigned count) {
     for (unsigned i = 0; i < count; i++) {
-        model_threads[i].before = model_threads[MAIN_THREAD].before;
-        model_threads[i].seen = model_threads[MAIN_THREAD].seen;
+        model_threads[i].before = model_threads[i].seen = model_threads[MAIN_THREAD].before;
+        model_threads[i].before.clock[i] = model_threads[i].seen.clock[i] = 1;
     }
 }
 
@@ -50,58 +45,74 @@ void model_join_threads(unsigned count) {
     }
 }
 
-uint32_t model_tick(void) {
-    thread_state_t *self = &model_threads[running];
-    uint32_t time = ++self->before.clock[running];
-    self->seen.clock[running] = time;
-    return time;
+void model_released(unsigned thread) {
+    thread_state_t *self = &model_threads[thread];
+    int16_t time = ++self->before.clock[thread];
+    self->seen.clock[thread] = time;
+    if (time >= TIME_MAX) {
+        explore_fail("limit: too many releases for the explorer");
+    }
 }
 
-explore_moment_t explore_now(void) { return (explore_moment_t){.thread = running, .time = model_tick()}; }
+explore_moment_t explore_now(void) { return (explore_moment_t){.thread = running, .time = (uint32_t)model_time()}; }
 
 bool explore_happened(explore_moment_t moment) {
-    return moment.time != 0 && model_threads[running].before.clock[moment.thread] >= moment.time;
+    return moment.time != 0 && (uint32_t)model_threads[running].before.clock[moment.thread] >= moment.time;
 }
 
 // --- order of accesses ------------------------------------------------------------------------------------------------
 
-static void look_for_race(const location_t *location, bool write, bool plain) {
+static __attribute__((noinline, cold)) void tell_race(const location_t *location, bool write, bool plain, unsigned lanes) {
+    trace_race_thread = __builtin_ctz(lanes) / 2;
+    trace_race_at = location->at;
+    explore_fail("race: %s %s of %p by thread %u, and an access by thread %d that nothing orders", plain ? "plain" : "atomic",
+                 write ? "write" : "read", location->at, running, trace_race_thread);
+}
+
+static inline void look_for_race(const location_t *location, bool write, bool plain) {
     const view_t *before = &model_threads[running].before;
     const block_t *block = location->block;
-    if (block != NULL && block->freed) {
-        explore_fail("use after free: %p", location->at);
-    }
-    if (block != NULL && before->clock[block->thread] < block->time) {
-        explore_fail("race: access to %p is not ordered after its allocation", location->at);
-    }
-    for (unsigned i = 0; i < THREADS; i++) {
-        uint32_t knows = before->clock[i];
-        bool races = location->plain_write[i] > knows || (plain && location->atomic_write[i] > knows) ||
-                     (plain && write && location->any[i] > knows);
-        if (races) {
-            explore_fail("race: %s %s of %p by thread %u, and an access by thread %u that nothing orders",
-                         plain ? "plain" : "atomic", write ? "write" : "read", location->at, running, i);
+    if (block != NULL) {
+        if (__builtin_expect(block->freed, 0)) {
+            trace_race_at = location->at;
+            explore_fail("use after free: %p", location->at);
         }
+        if (__builtin_expect(before->clock[block->thread] < block->time, 0)) {
+            trace_race_at = location->at;
+            explore_fail("race: access to %p is not ordered after its allocation", location->at);
+        }
+    }
+    __m128i other = location->plain_write.all;
+    if (plain) {
+        other = _mm_max_epi16(other, write ? location->any.all : location->atomic_write.all);
+    }
+    unsigned later = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi16(other, before->all));
+    if (__builtin_expect(later != 0, 0)) {
+        tell_race(location, write, plain, later);
     }
 }
 
-static void note_access(location_t *location, bool write, bool plain) {
-    uint32_t time = model_tick();
+static inline void note_access(location_t *location, bool write, bool plain) {
+    int16_t time = model_time();
     look_for_race(location, write, plain);
-    location->any[running] = time;
+    location->any.clock[running] = time;
     if (write) {
-        (plain ? location->plain_write : location->atomic_write)[running] = time;
+        (plain ? &location->plain_write : &location->atomic_write)->clock[running] = time;
     }
 }
 
 void explore_plain(const void *at, unsigned bytes, bool write) {
+    if (running == MAIN_THREAD) {
+        memory_check_main(at);
+        return;
+    }
+    TRACE(write ? SAID_PLAIN_WRITE : SAID_PLAIN_READ, ORDER_RELAXED, at, 0, 0, false);
     note_access(memory_location(at, bytes), write, true);
-    TRACE("plain %s %p", write ? "write" : "read", at);
 }
 
 // --- stores and loads -------------------------------------------------------------------------------------------------
 
-static uint64_t value_at(const void *at, unsigned bytes) {
+static inline uint64_t value_at(const void *at, unsigned bytes) {
     uint32_t narrow = 0;
     uint64_t wide = 0;
     if (bytes == sizeof narrow) {
@@ -112,54 +123,81 @@ static uint64_t value_at(const void *at, unsigned bytes) {
     return wide;
 }
 
-static void put_value(void *at, unsigned bytes, uint64_t value) {
+static inline uint64_t put_value(void *at, unsigned bytes, uint64_t value) {
     uint32_t narrow = (uint32_t)value;
     if (bytes == sizeof narrow) {
         memcpy(at, &narrow, sizeof narrow);
-    } else {
-        memcpy(at, &value, sizeof value);
+        return narrow;
     }
+    memcpy(at, &value, sizeof value);
+    return value;
 }
 
 // The last store; what is there without one counts as stored by who allocated it.
-static store_t *newest(location_t *location, unsigned bytes) {
-    store_t *store = &location->last[(location->stores + HISTORY - 1) % HISTORY];
+static inline store_t *newest(location_t *location, unsigned bytes) {
     if (location->stores == 0) {
-        store = &location->last[0];
+        store_t *store = &location->last[0];
         *store = (store_t){.value = value_at(location->at, bytes), .thread = MAIN_THREAD};
         if (location->block != NULL) {
-            store->thread = location->block->thread;
+            store->thread = (uint16_t)location->block->thread;
             store->time = location->block->time;
         }
         location->stores = 1;
     }
-    return store;
+    return &location->last[(location->stores - 1) % HISTORY];
 }
 
-static void put(location_t *location, unsigned bytes, uint64_t value, explore_order_t order, const store_t *goes_on) {
-    const thread_state_t *self = &model_threads[running];
-    store_t store = {.value = value, .time = self->before.clock[running], .thread = running};
-    store.in_order = order == ORDER_SEQ_CST ? ++order_now : 0;
-    store.before = releases(order) ? self->before : self->fence_before;
-    store.seen = releases(order) ? self->seen : self->fence_seen;
-    if (goes_on != NULL) { // the release sequence
-        model_take(&store.before, &goes_on->before);
-        model_take(&store.seen, &goes_on->seen);
+// C11's release sequence goes on with later stores of the thread that heads it, unless another thread stores in between.
+static void go_on_with_heads(location_t *location, store_t *store, bool release, bool update) {
+    location->heads &= update ? ~0u : 1u << running;
+    if ((location->heads >> running & 1) != 0 && !release) {
+        model_take(&store->before, &location->head_before[running]);
+        model_take(&store->seen, &location->head_seen[running]);
     }
-    store.read_at[running] = store.time;
-    location->last[location->stores++ % HISTORY] = store;
-    put_value((void *)(uintptr_t)location->at, bytes, value);
+    if (release) {
+        location->heads |= 1u << running;
+        location->head_before[running] = store->before;
+        location->head_seen[running] = store->seen;
+    }
 }
 
-static bool must_be_seen(const store_t *store, explore_order_t order) {
+static inline void put(location_t *location, unsigned bytes, uint64_t value, explore_order_t order, const store_t *goes_on) {
+    const thread_state_t *self = &model_threads[running];
+    bool release = releases(order);
+    view_t before = release ? self->before : self->fence_before;
+    view_t seen = release ? self->seen : self->fence_seen;
+    if (goes_on != NULL) { // the release sequence
+        model_take(&before, &goes_on->before);
+        model_take(&seen, &goes_on->seen);
+    }
+    store_t *store = &location->last[location->stores++ % HISTORY];
+    store->value = put_value((void *)(uintptr_t)location->at, bytes, value);
+    store->time = self->before.clock[running];
+    store->thread = (uint16_t)running;
+    store->step = (uint16_t)explore_step;
+    store->in_order = order == ORDER_SEQ_CST ? ++order_now : 0;
+    store->before = before;
+    store->seen = seen;
+    store->read_at.all = _mm_setzero_si128();
+    store->read_at.clock[running] = store->time;
+    if (heads) {
+        go_on_with_heads(location, store, release, goes_on != NULL);
+    }
+    if (release) {
+        model_released(running);
+    }
+}
+
+static inline bool must_be_seen(const store_t *store, explore_order_t order) {
     const view_t *seen = &model_threads[running].seen;
     if (seen->clock[store->thread] >= store->time) {
         return true;
     }
-    for (unsigned i = 0; i < THREADS; i++) {
-        if (store->read_at[i] != 0 && seen->clock[i] >= store->read_at[i]) {
-            return true;
-        }
+    // a read by thread i counts where it is in `seen`: read_at != 0 and seen >= read_at
+    __m128i not_read = _mm_cmpeq_epi16(store->read_at.all, _mm_setzero_si128());
+    __m128i unseen = _mm_or_si128(_mm_cmpgt_epi16(store->read_at.all, seen->all), not_read);
+    if (_mm_movemask_epi8(unseen) != 0xffff) {
+        return true;
     }
     if (store->in_order != 0 && (order == ORDER_SEQ_CST || store->in_order < seen->clock[FENCED])) {
         return true;
@@ -167,65 +205,75 @@ static bool must_be_seen(const store_t *store, explore_order_t order) {
     return order == ORDER_SEQ_CST && fences.clock[store->thread] >= store->time;
 }
 
-// One of the stores that the load may return; with `but`, one whose value is another.
-static store_t *choose(location_t *location, unsigned bytes, explore_order_t order, const uint64_t *but) {
-    store_t *last = newest(location, bytes);
-    thread_state_t *self = &model_threads[running];
-    if (!weak || running == MAIN_THREAD || self->stale >= STALE_MAX || schedule_is_late()) {
-        return last;
-    }
-    store_t *may[HISTORY];
-    unsigned count = 0;
-    for (uint64_t back = 1; back <= HISTORY && back <= location->stores; back++) {
+static __attribute__((noinline)) store_t *choose_among(location_t *location, store_t *last, explore_order_t order, const uint64_t *but) {
+    store_t *may[HISTORY] = {last};
+    unsigned count = 1;
+    for (uint32_t back = 2; back <= HISTORY && back <= location->stores; back++) {
         store_t *store = &location->last[(location->stores - back) % HISTORY];
-        if (but == NULL || store->value != *but || back == 1) {
+        if (but == NULL || store->value != *but) {
             may[count++] = store;
         }
         if (must_be_seen(store, order)) {
             break;
         }
     }
-    if (count == 1 || schedule_choice(2) == 0) {
-        return last;
-    }
-    store_t *chosen = may[schedule_choice(count)];
-    self->stale += chosen != last;
-    return chosen;
+    unsigned chosen = count > 1 ? schedule_decide(count, 2) : 0;
+    model_threads[running].stale += chosen != 0;
+    return may[chosen];
 }
 
-static void take_from(store_t *store, explore_order_t order) {
+// One of the stores that the load may return; with `but`, one whose value is another.
+static inline store_t *choose(location_t *location, store_t *last, explore_order_t order, const uint64_t *but) {
+    if (!weak || location->stores == 1 || must_be_seen(last, order) || model_threads[running].stale >= STALE_MAX ||
+        schedule_is_late()) {
+        return last;
+    }
+    return choose_among(location, last, order, but);
+}
+
+static inline void take_from(store_t *store, explore_order_t order) {
     thread_state_t *self = &model_threads[running];
-    if (store->read_at[running] == 0) {
-        store->read_at[running] = self->before.clock[running];
+    if (store->read_at.clock[running] == 0) {
+        store->read_at.clock[running] = self->before.clock[running];
     }
     if (order == ORDER_SEQ_CST && store->in_order == 0) {
         store->in_order = ++order_now;
     }
-    model_take(acquires(order) ? &self->before : &self->read_before, &store->before);
-    model_take(acquires(order) ? &self->seen : &self->read_seen, &store->seen);
+    bool acquire = acquires(order);
+    model_take(acquire ? &self->before : &self->read_before, &store->before);
+    model_take(acquire ? &self->seen : &self->read_seen, &store->seen);
 }
 
 uint64_t explore_load(const void *at, unsigned bytes, explore_order_t order) {
-    schedule_door();
+    if (running == MAIN_THREAD) {
+        memory_check_main(at);
+        return value_at(at, bytes);
+    }
+    schedule_door(DOOR_READ, at, order == ORDER_SEQ_CST);
     location_t *location = memory_location(at, bytes);
+    store_t *last = newest(location, bytes);
+    store_t *store = choose(location, last, order, NULL);
+    TRACE(SAID_LOAD, order, at, store->value, last->value, store != last);
     note_access(location, false, false);
-    const store_t *last = newest(location, bytes);
-    store_t *store = choose(location, bytes, order, NULL);
     take_from(store, order);
-    TRACE("load %d %p: %#llx%s", (int)order, at, (unsigned long long)store->value, store != last ? " (stale)" : "");
     return store->value;
 }
 
 void explore_store(void *at, unsigned bytes, uint64_t value, explore_order_t order) {
-    schedule_door();
+    if (running == MAIN_THREAD) {
+        memory_check_main(at);
+        (void)put_value(at, bytes, value);
+        return;
+    }
+    schedule_door(DOOR_WRITE, at, order == ORDER_SEQ_CST);
     location_t *location = memory_location(at, bytes);
+    TRACE(SAID_STORE, order, at, value, 0, false);
     (void)newest(location, bytes);
     note_access(location, true, false);
     put(location, bytes, value, order, NULL);
-    TRACE("store %d %p: %#llx", (int)order, at, (unsigned long long)value);
 }
 
-static uint64_t updated(explore_update_t update, uint64_t old, uint64_t value) {
+static inline uint64_t updated(explore_update_t update, uint64_t old, uint64_t value) {
     switch (update) {
     case UPDATE_ADD: return old + value;
     case UPDATE_SUB: return old - value;
@@ -238,35 +286,68 @@ static uint64_t updated(explore_update_t update, uint64_t old, uint64_t value) {
 }
 
 uint64_t explore_update(void *at, unsigned bytes, explore_update_t update, uint64_t value, explore_order_t order) {
-    schedule_door();
+    if (running == MAIN_THREAD) {
+        memory_check_main(at);
+        uint64_t old = value_at(at, bytes);
+        (void)put_value(at, bytes, updated(update, old, value));
+        return old;
+    }
+    schedule_door(DOOR_WRITE, at, order == ORDER_SEQ_CST);
     location_t *location = memory_location(at, bytes);
+    store_t *last = newest(location, bytes);
+    uint64_t old = last->value, new = updated(update, old, value);
+    TRACE(SAID_UPDATE, order, at, bytes == sizeof(uint32_t) ? (uint32_t)new : new, old, false);
     note_access(location, true, false);
-    store_t from = *newest(location, bytes);
-    take_from(newest(location, bytes), order);
-    put(location, bytes, updated(update, from.value, value), order, &from);
-    uint64_t now = value_at(at, bytes);
-    TRACE("update %d %p: %#llx to %#llx", (int)order, at, (unsigned long long)from.value, (unsigned long long)now);
-    return from.value;
+    take_from(last, order);
+    put(location, bytes, new, order, last);
+    return old;
 }
 
-bool explore_cas(void *at, unsigned bytes, uint64_t *expected, uint64_t desired, explore_order_t order) {
-    schedule_door();
+static bool cas(void *at, unsigned bytes, uint64_t *expected, uint64_t desired, explore_order_t order, bool may_refuse) {
+    if (running == MAIN_THREAD) {
+        memory_check_main(at);
+        uint64_t found = value_at(at, bytes);
+        bool same = found == *expected;
+        *expected = found;
+        if (same) {
+            (void)put_value(at, bytes, desired);
+        }
+        return same;
+    }
+    schedule_door(DOOR_WRITE, at, order == ORDER_SEQ_CST);
     location_t *location = memory_location(at, bytes);
     store_t *last = newest(location, bytes);
     bool done = last->value == *expected;
-    note_access(location, done, false);
-    if (done) {
-        store_t from = *last;
-        take_from(last, order);
-        put(location, bytes, desired, order, &from);
-    } else { // as a load: acquire, or seq_cst
-        explore_order_t on_failure = order == ORDER_ACQ_REL ? ORDER_ACQUIRE : order == ORDER_RELEASE ? ORDER_RELAXED : order;
-        store_t *store = choose(location, bytes, on_failure, expected);
-        take_from(store, on_failure);
-        *expected = store->value;
+    if (done && may_refuse && model_threads[running].refused < REFUSED_MAX && !schedule_is_late() && schedule_decide(2, 8) != 0) {
+        model_threads[running].refused++;
+        TRACE(SAID_REFUSED, order, at, *expected, 0, false);
+        note_access(location, false, false);
+        take_from(last, order == ORDER_SEQ_CST || order == ORDER_ACQ_REL ? ORDER_ACQUIRE : ORDER_RELAXED);
+        return false;
     }
-    TRACE("cas %d %p: %s %#llx", (int)order, at, done ? "puts" : "finds", (unsigned long long)(done ? desired : *expected));
-    return done;
+    if (done) {
+        TRACE(SAID_UPDATE, order, at, desired, last->value, false);
+        note_access(location, true, false);
+        take_from(last, order);
+        put(location, bytes, desired, order, last);
+        return true;
+    }
+    // as a load: acquire, or seq_cst
+    explore_order_t on_failure = order == ORDER_ACQ_REL ? ORDER_ACQUIRE : order == ORDER_RELEASE ? ORDER_RELAXED : order;
+    store_t *store = choose(location, last, on_failure, expected);
+    TRACE(SAID_CAS, on_failure, at, store->value, last->value, store != last);
+    note_access(location, false, false);
+    take_from(store, on_failure);
+    *expected = store->value;
+    return false;
+}
+
+bool explore_cas(void *at, unsigned bytes, uint64_t *expected, uint64_t desired, explore_order_t order) {
+    return cas(at, bytes, expected, desired, order, false);
+}
+
+bool explore_cas_weak(void *at, unsigned bytes, uint64_t *expected, uint64_t desired, explore_order_t order) {
+    return cas(at, bytes, expected, desired, order, true);
 }
 
 // --- fences -----------------------------------------------------------------------------------------------------------
@@ -286,19 +367,25 @@ static void fence_of(unsigned thread, explore_order_t order) {
     if (releases(order)) {
         self->fence_before = self->before;
         self->fence_seen = self->seen;
+        model_released(thread);
     }
 }
 
 void explore_fence(explore_order_t order) {
-    schedule_door();
-    (void)model_tick();
+    if (running == MAIN_THREAD) {
+        return;
+    }
+    schedule_door(order == ORDER_SEQ_CST ? DOOR_FENCE : DOOR_BEGIN, NULL, order == ORDER_SEQ_CST);
+    TRACE(SAID_FENCE, order, NULL, 0, 0, false);
     fence_of(running, order);
-    TRACE("fence %d", (int)order);
 }
 
 void explore_fence_all(void) {
-    schedule_door();
-    (void)model_tick();
+    if (running == MAIN_THREAD) {
+        return;
+    }
+    schedule_door(DOOR_ANY, NULL, true);
+    TRACE(SAID_FENCE, ORDER_SEQ_CST, NULL, 1, 0, false);
     fence_of(running, ORDER_SEQ_CST);
     for (unsigned i = 0; i < EXPLORE_THREADS; i++) {
         if (i != running) {
@@ -306,5 +393,4 @@ void explore_fence_all(void) {
         }
     }
     fence_of(running, ORDER_SEQ_CST);
-    TRACE("fence of all");
 }

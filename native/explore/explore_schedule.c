@@ -1,9 +1,5 @@
-// Who goes on: coroutines, the strategies that choose among them, and the program that runs one seed after the other.
-//
-// Strategies, drawn per run: at random at every door; at random at one door in so many; and by priorities with a few points
-// where the first falls back (probabilistic concurrency testing, depth 2 to 4). Three runs of four have stale reads, the fourth is
-// sequentially consistent.
-#include "explore_run.h"
+// Who goes on: coroutines, and the strategies that choose among them. Every choice is a rank among those that are possible, 0 the usual
+// one (the running thread, and the last store); the ranks of a run are its decisions, and replaying them makes the run again.
 #include "explore_state.h"
 
 #include <signal.h>
@@ -12,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
-#include <unistd.h>
 
-enum { STACK = 1 << 17, LATE = 3000, STEPS_MAX = 40000, FALLS_MAX = 3 };
+enum { STACK = 1 << 17, LATE = 3000, STEPS_MAX = 30000, FALLS_MAX = 3, SWITCHES_MAX = 1 << 16 };
 
 typedef enum { READY, WAITING, ENDED } condition_t;
 typedef struct coroutine {
@@ -26,38 +21,81 @@ typedef struct coroutine {
 } coroutine_t;
 
 unsigned running = MAIN_THREAD;
-bool tracing;
-static explore_line_t trace_line;
+unsigned explore_step;
+static unsigned steps, waits_of_main, switches;
+static const explore_plan_t *plan;
 static const explore_scenario_t *scenario;
 static coroutine_t coroutines[THREADS]; // the last: main
+static unsigned ready;                  // a bit for each thread that is READY
+static pending_t pending[EXPLORE_THREADS];
 static _Alignas(64) char stacks[EXPLORE_THREADS][STACK];
-static uint64_t random_state;
 static explore_finding_t run; // filled in as far as it is known
+static uint64_t run_number;
 explore_found_t explore_found;
-uint64_t explore_steps;
-static unsigned steps, waits_of_main;
-static unsigned sticky;  // 1: any door may change; n: one in n; 0: by priorities
+uint64_t explore_steps, explore_pruned;
+
+static uint64_t random_state, draw_state[THREADS];
+static unsigned operations[THREADS];
+static unsigned sticky; // RANDOM: 1: any door may change; n: one in n
 static unsigned falls[FALLS_MAX];
 static uint64_t lowest;
-static uint64_t run_number;
+uint8_t explore_decisions[EXPLORE_DECISIONS];
+static size_t decision_count;
+const explore_site_t *explore_site;
 
 // --- chance -----------------------------------------------------------------------------------------------------------
 
-static uint64_t next_random(void) { // splitmix64
-    uint64_t x = (random_state += 0x9e3779b97f4a7c15u);
+static inline uint64_t next_random(uint64_t *state) { // splitmix64
+    uint64_t x = (*state += 0x9e3779b97f4a7c15u);
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
     return x ^ x >> 31;
 }
-uint64_t schedule_choice(uint64_t below) { return (next_random() >> 32) % below; }
-uint64_t explore_draw(uint64_t below) { return schedule_choice(below); }
+static inline unsigned chance(unsigned below) { // Lemire's way without a division
+    return (unsigned)(((next_random(&random_state) >> 32) * below) >> 32);
+}
 bool schedule_is_late(void) { return steps > LATE; }
+
+// What a scenario draws is a function of the seed, the thread and its operation, whatever the schedule.
+static void begin_draws(unsigned thread, unsigned operation) {
+    draw_state[thread] = (plan->seed * 0x2545f4914f6cdd1du) ^ ((uint64_t)thread + 1) << 48 ^ (uint64_t)operation << 40;
+    (void)next_random(&draw_state[thread]);
+}
+uint64_t explore_draw(uint64_t below) { return (next_random(&draw_state[running]) >> 32) % below; }
+
+bool explore_operation(void) {
+    unsigned number = operations[running]++;
+    begin_draws(running, operations[running]);
+    return running == MAIN_THREAD || number >= EXPLORE_OPERATIONS || (plan->dropped[running] >> number & 1) == 0;
+}
+
+unsigned explore_length(unsigned least, unsigned most) {
+    unsigned range = plan->strategy == EXPLORE_EXHAUSTIVE ? 2 : 3 + (unsigned)explore_draw(4);
+    while (plan->strategy != EXPLORE_EXHAUSTIVE && range < most && explore_draw(4) == 0) {
+        range *= 3; // few are long
+    }
+    unsigned length = least + (unsigned)explore_draw(range);
+    return length < most ? length : most;
+}
+unsigned explore_thread(void) { return running; }
+
+// --- the end of a run that is wrong ------------------------------------------------------------------------------------
 
 static _Noreturn void tell(void) {
     run.step = steps;
     run.thread = running;
+    run.switches = switches;
+    run.decision_count = decision_count;
+    run.stale = 0;
+    for (unsigned i = 0; i < EXPLORE_THREADS; i++) {
+        run.stale += model_threads[i].stale;
+        run.operations[i] = operations[i];
+    }
     size_t length = strcspn(run.message, ":");
     snprintf(run.contract, sizeof run.contract, "%.*s", (int)length, run.message);
+    if (tracing) {
+        trace_tell(&run);
+    }
     explore_found(&run);
     _Exit(1);
 }
@@ -104,16 +142,6 @@ void explore_catch_crashes(void) {
     (void)setitimer(ITIMER_PROF, &second, NULL);
 }
 
-void schedule_trace(const char *format, ...) {
-    char line[200];
-    int length = snprintf(line, sizeof line, "%6u  %*s%u ", steps, (int)(4 * running), "", running);
-    va_list values;
-    va_start(values, format);
-    vsnprintf(line + length, sizeof line - (size_t)length, format, values);
-    va_end(values);
-    trace_line(line);
-}
-
 // --- coroutines -------------------------------------------------------------------------------------------------------
 
 #ifndef __x86_64__
@@ -132,73 +160,136 @@ __asm__(".text\n"
         "  ret\n"
         ".size explore_switch, .-explore_switch\n");
 
-static void go_to(unsigned next) {
+static inline void go_to(unsigned next) {
     unsigned from = running;
     if (next != from) {
+        const explore_site_t *site = explore_site;
         running = next;
         explore_switch(&coroutines[from].stack_pointer, coroutines[next].stack_pointer);
+        explore_site = site;
     }
 }
 
-static unsigned choose(bool gives_way) {
-    unsigned ready[EXPLORE_THREADS];
-    unsigned count = 0;
-    for (unsigned i = 0; i < scenario->threads; i++) {
-        if (coroutines[i].condition == READY && !(gives_way && i == running)) {
-            ready[count++] = i;
+// --- decisions --------------------------------------------------------------------------------------------------------
+
+static inline void record(unsigned rank) {
+    if (decision_count < EXPLORE_DECISIONS) {
+        explore_decisions[decision_count] = (uint8_t)rank;
+    }
+    decision_count++;
+}
+static inline unsigned replayed(unsigned count) {
+    unsigned rank = decision_count < plan->decision_count ? plan->decisions[decision_count] : 0;
+    return rank < count ? rank : 0;
+}
+
+unsigned schedule_decide(unsigned count, unsigned odds) {
+    unsigned rank = 0;
+    if (plan->replay) {
+        rank = replayed(count);
+    } else if (exhaust_on) {
+        rank = exhaust_choice(count);
+    } else if (chance(odds) == 0) {
+        rank = chance(count);
+        rank = count == 2 && odds > 2 ? 1 : rank;
+    }
+    record(rank);
+    return rank;
+}
+
+// The thread of a rank: among `among`, in the order that begins with `from`.
+static inline unsigned thread_of(unsigned among, unsigned from, unsigned rank) {
+    unsigned turned = (among >> from | among << (EXPLORE_THREADS - from)) & ((1u << EXPLORE_THREADS) - 1);
+    for (; rank > 0; rank--) {
+        turned &= turned - 1;
+    }
+    return (from + (unsigned)__builtin_ctz(turned)) % EXPLORE_THREADS;
+}
+static inline unsigned rank_of(unsigned among, unsigned from, unsigned thread) {
+    unsigned turned = (among >> from | among << (EXPLORE_THREADS - from)) & ((1u << EXPLORE_THREADS) - 1);
+    unsigned place = (thread - from) % EXPLORE_THREADS;
+    return (unsigned)__builtin_popcount(turned & ((1u << place) - 1));
+}
+
+static uint64_t draw_priority(void) { return (1u << 21) + (next_random(&random_state) >> 32); } // above whoever fell back
+
+static bool races(const pending_t *one, const pending_t *other) {
+    return one->at == other->at && one->at != NULL && (one->door != DOOR_READ || other->door != DOOR_READ);
+}
+
+// The first by priority; of POS, whoever races with it draws anew.
+static unsigned by_priority(unsigned among) {
+    unsigned best = (unsigned)__builtin_ctz(among);
+    for (unsigned left = among & (among - 1); left != 0; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctz(left);
+        best = coroutines[i].priority > coroutines[best].priority ? i : best;
+    }
+    if (run.strategy == EXPLORE_POS) {
+        for (unsigned left = among & ~(1u << best); left != 0; left &= left - 1) {
+            unsigned i = (unsigned)__builtin_ctz(left);
+            if (races(&pending[i], &pending[best])) {
+                coroutines[i].priority = draw_priority();
+            }
         }
-    }
-    if (count == 0) {
-        return gives_way && coroutines[running].condition == READY ? running : MAIN_THREAD;
-    }
-    if (sticky != 0 || schedule_is_late()) {
-        return ready[schedule_choice(count)];
-    }
-    unsigned best = ready[0];
-    for (unsigned i = 1; i < count; i++) {
-        best = coroutines[ready[i]].priority > coroutines[best].priority ? ready[i] : best;
+        coroutines[best].priority = draw_priority(); // of its next step
     }
     return best;
 }
 
-// Without a thread that is ready: those that may time out do, or all wait for ever, or all have ended.
-static unsigned choose_or_end(void) {
-    unsigned next = choose(false);
-    unsigned sleeper = MAIN_THREAD;
-    for (unsigned i = 0; next == MAIN_THREAD && i < scenario->threads; i++) {
-        sleeper = coroutines[i].condition == WAITING ? i : sleeper;
-    }
-    for (unsigned i = 0; sleeper != MAIN_THREAD && i < scenario->threads; i++) {
-        if (coroutines[i].condition == WAITING && coroutines[i].may_time_out) {
-            coroutines[i].condition = READY;
-            next = i;
+// Who of `among`, which are several or one; the usual is the first from `from` on.
+static inline unsigned decide_thread(unsigned among, unsigned from) {
+    if (exhaust_on) {
+        unsigned next = exhaust_thread(among, from, pending);
+        if ((among & (among - 1)) != 0) {
+            record(rank_of(among, from, next));
         }
+        return next;
     }
-    if (sleeper != MAIN_THREAD && next == MAIN_THREAD) {
-        explore_fail("deadlock: thread %u waits, and nobody can wake it", sleeper);
+    if ((among & (among - 1)) == 0) {
+        return (unsigned)__builtin_ctz(among);
     }
-    return next;
+    unsigned rank = 0;
+    if (plan->replay) {
+        rank = replayed((unsigned)__builtin_popcount(among));
+    } else if (run.strategy == EXPLORE_RANDOM || schedule_is_late()) {
+        rank = sticky > 1 && !schedule_is_late() && chance(sticky) != 0 ? 0 : chance((unsigned)__builtin_popcount(among));
+    } else {
+        rank = rank_of(among, from, by_priority(among));
+    }
+    record(rank);
+    return rank == 0 && (among >> from & 1) != 0 ? from : thread_of(among, from, rank);
 }
 
-static void count_step(void) {
-    if (++steps > STEPS_MAX) {
+static inline void count_step(void) {
+    explore_step = ++steps;
+    if (__builtin_expect(steps > STEPS_MAX, 0)) {
         explore_fail("livelock: the threads do not end");
     }
 }
 
-void schedule_door(void) {
-    if (running == MAIN_THREAD) {
-        return;
-    }
-    count_step();
-    for (unsigned i = 0; i < FALLS_MAX && sticky == 0; i++) {
+static void fall_back(void) {
+    for (unsigned i = 0; i < FALLS_MAX; i++) {
         if (falls[i] == steps) {
             coroutines[running].priority = lowest--;
         }
     }
-    if (sticky <= 1 || schedule_is_late() || schedule_choice(sticky) == 0) {
-        go_to(choose(false));
+}
+
+// Late in a run everybody gets his turn: the usual is the next one.
+static inline unsigned usual(void) { return schedule_is_late() ? (running + 1) % EXPLORE_THREADS : running; }
+
+void schedule_door(door_t door, const void *at, bool seq_cst) {
+    if (running == MAIN_THREAD) {
+        return;
     }
+    count_step();
+    pending[running] = (pending_t){at, door, seq_cst};
+    if (falls[0] != 0) {
+        fall_back();
+    }
+    unsigned next = decide_thread(ready, usual());
+    switches += next != running;
+    go_to(next);
 }
 
 void explore_yield(void) {
@@ -209,30 +300,56 @@ void explore_yield(void) {
         return;
     }
     count_step();
+    pending[running] = (pending_t){NULL, DOOR_BEGIN, false};
     coroutines[running].priority = lowest--;
-    go_to(choose(true));
+    unsigned others = ready & ~(1u << running);
+    go_to(others != 0 ? decide_thread(others, (running + 1) % EXPLORE_THREADS) : running);
+}
+
+// Without a thread that is ready: those that may time out do, or all wait for ever, or all have ended.
+static unsigned choose_or_end(void) {
+    unsigned sleeper = MAIN_THREAD;
+    for (unsigned i = 0; ready == 0 && i < scenario->threads; i++) {
+        sleeper = coroutines[i].condition == WAITING ? i : sleeper;
+    }
+    for (unsigned i = 0; sleeper != MAIN_THREAD && i < scenario->threads; i++) {
+        if (coroutines[i].condition == WAITING && coroutines[i].may_time_out) {
+            coroutines[i].condition = READY;
+            ready |= 1u << i;
+        }
+    }
+    if (sleeper != MAIN_THREAD && ready == 0) {
+        explore_fail("deadlock: thread %u waits, and nobody can wake it", sleeper);
+    }
+    return ready != 0 ? decide_thread(ready, (running + 1) % EXPLORE_THREADS) : MAIN_THREAD;
 }
 
 void explore_wait(const void *at, unsigned bytes, uint64_t value, bool may_time_out) {
-    schedule_door();
-    uint64_t now = 0;
-    memcpy(&now, at, bytes);
-    if (now != value || running == MAIN_THREAD) {
+    schedule_door(DOOR_ANY, at, false);
+    uint64_t found = 0;
+    memcpy(&found, at, bytes);
+    if (found != value || running == MAIN_THREAD) {
         return;
     }
-    TRACE("wait %p", at);
+    if (tracing) {
+        trace_note(SAID_WAIT, ORDER_RELAXED, at, value, 0, false);
+    }
     coroutines[running].condition = WAITING;
     coroutines[running].waits_for = at;
     coroutines[running].may_time_out = may_time_out;
+    ready &= ~(1u << running);
     go_to(choose_or_end());
 }
 
 void explore_wake(const void *at, unsigned count) {
-    schedule_door();
-    TRACE("wake %p", at);
+    schedule_door(DOOR_ANY, at, false);
+    if (tracing) {
+        trace_note(SAID_WAKE, ORDER_RELAXED, at, 0, 0, false);
+    }
     for (unsigned i = 0; i < scenario->threads && count > 0; i++) {
         if (coroutines[i].condition == WAITING && coroutines[i].waits_for == at) {
             coroutines[i].condition = READY;
+            ready |= 1u << i;
             count--;
         }
     }
@@ -241,6 +358,7 @@ void explore_wake(const void *at, unsigned count) {
 static void begin(void) {
     scenario->run(running);
     coroutines[running].condition = ENDED;
+    ready &= ~(1u << running);
     go_to(choose_or_end());
     abort(); // nobody goes on with one that has ended
 }
@@ -248,16 +366,21 @@ static void begin(void) {
 // --- one run ----------------------------------------------------------------------------------------------------------
 
 static void draw_strategy(void) {
-    static const unsigned stickiness[] = {1, 1, 3, 8};
-    static const unsigned lengths[] = {15, 50, 150, 500};
-    if (run.strategy == EXPLORE_ROTATE) {
-        run.strategy = schedule_choice(7) < 4 ? EXPLORE_RANDOM : EXPLORE_PCT2 + (unsigned)schedule_choice(FALLS_MAX);
-    }
-    sticky = run.strategy == EXPLORE_RANDOM ? stickiness[schedule_choice(4)] : 0;
-    unsigned length = lengths[schedule_choice(sizeof lengths / sizeof *lengths)];
-    unsigned depth = sticky == 0 ? run.strategy - EXPLORE_PCT2 + 1 : 0;
-    for (unsigned i = 0; i < FALLS_MAX; i++) {
-        falls[i] = i < depth ? 1 + (unsigned)schedule_choice(length) : 0;
+    static const uint8_t strategies[] = {EXPLORE_RANDOM, EXPLORE_RANDOM, EXPLORE_RANDOM, EXPLORE_POS,
+                                         EXPLORE_PCT2,   EXPLORE_PCT3,   EXPLORE_PCT4,   EXPLORE_POS};
+    static const uint8_t models[] = {EXPLORE_SC, EXPLORE_C11, EXPLORE_C20, EXPLORE_C20};
+    static const uint8_t stickiness[] = {1, 1, 3, 8};
+    static const uint16_t lengths[] = {15, 50, 150, 500};
+    random_state = plan->seed * 0x2545f4914f6cdd1du + plan->schedule * 0x9e6c63d0876a9a47u;
+    unsigned drawn = chance(8 * 4 * 4 * 4);
+    run.model = plan->model == EXPLORE_MODEL_ROTATE ? models[drawn % 4] : plan->model;
+    run.strategy = plan->strategy == EXPLORE_ROTATE ? strategies[drawn / 4 % 8] : plan->strategy;
+    sticky = stickiness[drawn / 32 % 4];
+    falls[0] = 0;
+    if (run.strategy >= EXPLORE_PCT2 && run.strategy <= EXPLORE_PCT4) {
+        for (unsigned i = 0; i < FALLS_MAX; i++) {
+            falls[i] = i <= run.strategy - EXPLORE_PCT2 ? 1 + chance(lengths[drawn / 128]) : 0;
+        }
     }
     lowest = 1u << 20;
 }
@@ -271,35 +394,52 @@ static void prepare_coroutines(void) {
         for (int saved = 0; saved < 6; saved++) {
             *--top = NULL;
         }
-        coroutines[i] = (coroutine_t){.stack_pointer = top, .priority = (1u << 21) + schedule_choice(1u << 20)};
+        coroutines[i] = (coroutine_t){.stack_pointer = top, .priority = draw_priority()};
+        pending[i] = (pending_t){NULL, DOOR_BEGIN, false};
+    }
+    ready = (1u << scenario->threads) - 1;
+}
+
+static void begin_run(const explore_plan_t *planned) {
+    plan = planned;
+    scenario = plan->scenario;
+    run_number++;
+    running = MAIN_THREAD;
+    steps = explore_step = 0;
+    waits_of_main = 0;
+    switches = 0;
+    decision_count = 0;
+    run.seed = plan->seed;
+    run.message[0] = 0;
+    draw_strategy();
+    exhaust_on = run.strategy == EXPLORE_EXHAUSTIVE && !plan->replay;
+    for (unsigned i = 0; i < THREADS; i++) {
+        operations[i] = 0;
+        begin_draws(i, 0);
+    }
+    memory_reset();
+    model_reset(run.model);
+    if (tracing) {
+        trace_reset();
     }
 }
 
-void explore_run(const explore_scenario_t *which, uint64_t seed, unsigned strategy, unsigned model) {
-    scenario = which;
-    run_number++;
-    random_state = seed * 0x2545f4914f6cdd1du;
-    running = MAIN_THREAD;
-    steps = 0;
-    waits_of_main = 0;
-    run = (explore_finding_t){.seed = seed, .strategy = strategy, .model = model};
-    if (model == EXPLORE_MODEL_ROTATE) {
-        run.model = schedule_choice(4) != 0 ? EXPLORE_C20 : EXPLORE_SC;
+bool explore_run(const explore_plan_t *planned) {
+    begin_run(planned);
+    if (exhaust_on) {
+        static uint64_t last_seed;
+        static const explore_scenario_t *last_scenario;
+        exhaust_begin_run(last_scenario != scenario || last_seed != plan->seed);
+        last_seed = plan->seed;
+        last_scenario = scenario;
     }
-    memory_reset();
-    model_reset(run.model != EXPLORE_SC);
-    draw_strategy();
     scenario->set_up();
     prepare_coroutines();
     model_begin_threads(scenario->threads);
-    go_to(choose(false));
+    go_to(decide_thread(ready, 0));
     model_join_threads(scenario->threads);
     scenario->finish();
     memory_expect_all_freed();
     explore_steps += steps;
-}
-
-void explore_trace(explore_line_t line) {
-    trace_line = line;
-    tracing = line != NULL;
+    return !exhaust_on || exhaust_end_run();
 }

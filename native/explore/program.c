@@ -1,13 +1,11 @@
-/* orch-harness-explore: the harness's words over the explorer's scenarios. Runs are made in a process of their own, so that
- * one that crashes, hangs or leaves pieces behind ends nothing else; this one keeps the time, prints, and answers signals. */
-#include <errno.h>
+/* orch-harness-explore: the harness's words over the explorer's scenarios. Runs are made in a process of their own; this one
+ * keeps the time, prints, and answers signals. */
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -29,6 +27,7 @@ static const setting_t settings[] = {
     [SET_STRATEGY] = SETTING_ONE_OF("strategy", EXPLORE_ROTATE, strategy_names, "how threads are chosen; rotate: the seed says"),
     [SET_MODEL] = SETTING_ONE_OF("model", EXPLORE_MODEL_ROTATE, model_names, "what loads may return; rotate: the seed says"),
     [SET_EXECUTIONS] = SETTING_INTEGER("executions", 0, 0, INT64_MAX, "end after so many; 0: when the time is over"),
+    [SET_SHRINK] = SETTING_FLAG("shrink", 1, "make what was found small before it is shown"),
     [SET_VIOLATIONS] = SETTING_INTEGER("violations", 1, 1, VIOLATIONS_SHOWN, "end after so many"),
 };
 
@@ -36,10 +35,6 @@ static const setting_t settings[] = {
 static bool check(const run_t *run, char *why, size_t size) {
     if (run->options->threads != 1) {
         snprintf(why, size, "one process explores with one thread; start several with other seeds");
-    }
-    if (run->options->settings[SET_STRATEGY].i > EXPLORE_PCT4 || run->options->settings[SET_MODEL].i == EXPLORE_C11) {
-        snprintf(why, size, "this version has no strategy pos or exhaustive, and no model c11");
-        return false;
     }
     return run->options->threads == 1;
 }
@@ -116,75 +111,23 @@ static void wait_for(double seconds) {
 }
 
 /* ---- the process that runs ---- */
-static report_t *report;
-
-static void note_finding(const explore_finding_t *finding) {
-    report->finding = *finding;
-    report->found = true;
-    _exit(EXIT_BAD);
-}
-
-static void note_line(const char *line) { snprintf(report->line[report->lines++ % TRACE_LINES], TRACE_WIDTH, "%s", line); }
-
-static pid_t fork_runner(void) {
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid != 0) {
-        return pid;
-    }
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    explore_found = note_finding;
-    explore_catch_crashes();
-    return 0;
-}
-
 static void explore_all(const options_t *options, uint64_t first) {
-    const subject_t *subject = (const subject_t *)options->bench;
     uint64_t limit = (uint64_t)options->settings[SET_EXECUTIONS].i;
-    unsigned strategy = (unsigned)options->settings[SET_STRATEGY].i;
-    unsigned model = (unsigned)options->settings[SET_MODEL].i;
-    uint64_t steps_before = report->steps;
-    for (uint64_t seed = first; limit == 0 || report->executions < limit; seed++) {
-        report->seed = seed;
-        explore_run(subject->scenario, seed, strategy, model);
+    uint64_t steps_before = report->steps, pruned_before = report->pruned;
+    explore_plan_t plan = {.scenario = ((const subject_t *)options->bench)->scenario,
+                           .seed = first,
+                           .strategy = (unsigned)options->settings[SET_STRATEGY].i,
+                           .model = (unsigned)options->settings[SET_MODEL].i};
+    while (limit == 0 || report->executions < limit) {
+        report->seed = plan.seed;
+        bool done = explore_run(&plan);
         report->executions++;
         report->steps = steps_before + explore_steps;
+        report->pruned = pruned_before + explore_pruned;
+        report->exhausted += done && plan.strategy == EXPLORE_EXHAUSTIVE;
+        plan.seed += done;
     }
     _exit(EXIT_GOOD);
-}
-
-static void replay_one(const token_t *token) {
-    explore_trace(note_line);
-    explore_run(token->subject->scenario, token->seed, token->strategy, token->model);
-    _exit(EXIT_GOOD);
-}
-
-/* What the end of a process says that has written no finding. */
-static void judge_end(int status, const token_t *token) {
-    if (report->found || (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_GOOD)) {
-        return;
-    }
-    report->finding = (explore_finding_t){.seed = token->seed, .strategy = token->strategy, .model = token->model};
-    strcpy(report->finding.contract, "crash");
-    snprintf(report->finding.message, sizeof report->finding.message, "crash: the run ended its process, %s %d",
-             WIFSIGNALED(status) ? "signal" : "exit status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    report->found = true;
-}
-
-static void replay_in_child(const token_t *token) {
-    report->found = false;
-    report->lines = 0;
-    pid_t pid = fork_runner();
-    if (pid == 0) {
-        replay_one(token);
-    }
-    int status = EXIT_BAD << 8;
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    judge_end(status, token);
 }
 
 /* ---- what is printed ---- */
@@ -197,29 +140,59 @@ static void print_trace(void) {
     record_list_end();
 }
 
-static void print_violation(const token_t *token, uint64_t executions, double found_at) {
-    const explore_finding_t finding = report->finding;
-    char text[512], signature[512];
-    token_write(token, text, sizeof text);
-    snprintf(signature, sizeof signature, "%s:%s:%s", token->subject->subject, finding.contract, finding.message);
-    char *address = strstr(signature, "0x");
-    if (address != NULL) {
-        *address = 0;
+/* What it is by, whoever finds it: the functions of the two accesses of a race, in the order of their names; of anything else
+ * what was expected. */
+static void write_signature(const subject_t *subject, const explore_finding_t *finding, char *text, size_t size) {
+    const char *first = finding->where[0], *second = finding->where[1];
+    bool turned = strcmp(first, second) > 0;
+    if (finding->where[0][0] != 0 && strcmp(finding->contract, "race") == 0) {
+        snprintf(text, size, "%s:race:%s:%s", subject->subject, turned ? second : first, turned ? first : second);
+        return;
     }
+    char what[sizeof finding->message];
+    size_t used = 0;
+    for (const char *at = finding->message; *at != 0; at++) { /* numbers differ from run to run */
+        if (*at < '0' || *at > '9' || (used > 0 && what[used - 1] >= 'A' && what[used - 1] <= 'Z')) {
+            what[used++] = *at;
+        } else {
+            while (strchr("0123456789abcdefx", at[1]) != NULL && at[1] != 0) {
+                at++;
+            }
+            what[used++] = 'N';
+        }
+    }
+    what[used] = 0;
+    snprintf(text, size, "%s:%s", subject->subject, what);
+}
+
+static void print_violation(const subject_t *subject, const shrunk_t *shrunk, uint64_t executions, double found_at) {
+    static char token[48 * 1024];
+    char signature[512];
+    const explore_finding_t *finding = &shrunk->finding;
+    token_write(subject, &shrunk->plan, token, sizeof token);
+    write_signature(subject, finding, signature, sizeof signature);
+    bool fits = strlen(token) < 16 * 1024;
     record_open("violation");
-    record_text("contract", finding.contract);
-    record_text("evidence", finding.message);
+    record_text("contract", finding->contract);
+    record_text("evidence", finding->message);
     record_number("t", found_at);
-    record_int("thread", finding.thread);
-    record_int("step", finding.step);
-    record_text("subject", token->subject->subject);
-    record_text("scenario", token->subject->scenario->name);
-    record_text("strategy", strategy_names[token->strategy]);
-    record_text("model", model_names[token->model]);
-    record_unsigned("seed", token->seed);
+    record_int("thread", finding->thread);
+    record_int("step", finding->step);
+    record_text("subject", subject->subject);
+    record_text("scenario", subject->scenario->name);
+    record_text("strategy", strategy_names[shrunk->plan.strategy]);
+    record_text("model", model_names[shrunk->plan.model]);
+    record_unsigned("seed", shrunk->plan.seed);
     record_unsigned("executions", executions);
+    record_flag("replayed", shrunk->replayed);
+    record_flag("weak", shrunk->weak);
+    record_int("stale_reads", finding->stale);
+    record_int("switches", finding->switches);
+    record_int("switches_found", shrunk->before.switches);
+    record_int("steps_found", shrunk->before.step);
+    record_int("replays", shrunk->replays);
     record_text("signature", signature);
-    record_text("token", text);
+    record_text("token", fits ? token : "");
     print_trace();
     record_close();
 }
@@ -240,10 +213,21 @@ static void print_metric(const char *name, double value, const char *unit) {
     record_object_end();
 }
 
+/* Of the processes of runs that have ended: they may share a processor with others. */
+static double processor_seconds(void) {
+    struct rusage used;
+    (void)getrusage(RUSAGE_CHILDREN, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
 static int print_result(double seconds, unsigned violations) {
     double executions = (double)report->executions;
     print_counter("executions", executions, "1");
     print_counter("steps", (double)report->steps, "1");
+    if (report->exhausted > 0 || report->pruned > 0) {
+        print_counter("exhausted", (double)report->exhausted, "1"); /* programs of which every execution was made */
+        print_counter("pruned", (double)report->pruned, "1");
+    }
     record_open("result");
     record_text("status", violations > 0 ? "violated" : stopped_at > 0 ? "stopped" : "ok");
     record_number("seconds", seconds);
@@ -251,6 +235,8 @@ static int print_result(double seconds, unsigned violations) {
     record_unsigned("violations", violations);
     record_list("metrics");
     print_metric("ops_per_second", seconds > 0 ? executions / seconds : 0, "1/s");
+    double used = processor_seconds();
+    print_metric("executions_per_core_second", used > 0 ? executions / used : 0, "1/s");
     print_metric("steps_per_execution", executions > 0 ? (double)report->steps / executions : 0, "1");
     record_list_end();
     record_close();
@@ -258,13 +244,6 @@ static int print_result(double seconds, unsigned violations) {
 }
 
 /* ---- one run ---- */
-static void share_report(void) {
-    report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (report == MAP_FAILED) {
-        usage_error("there is no memory for a report");
-    }
-}
-
 static void print_interval(double begin, double *before, uint64_t *ops_before) {
     double now = clock_since_start();
     uint64_t ops = report->executions;
@@ -311,36 +290,43 @@ static void pin(const options_t *options) {
     }
 }
 
+/* Whether there is another violation; then it is printed, and *first is where to go on. */
+static bool explore_until_found(const options_t *options, uint64_t *first, double begin, double end) {
+    const subject_t *subject = (const subject_t *)options->bench;
+    pid_t pid = child_fork();
+    if (pid == 0) {
+        explore_all(options, *first);
+    }
+    int status = EXIT_BAD << 8;
+    explore_plan_t plan = {.scenario = subject->scenario,
+                           .strategy = (unsigned)options->settings[SET_STRATEGY].i,
+                           .model = (unsigned)options->settings[SET_MODEL].i};
+    if (pid > 0 && !watch(pid, options, begin, end, &status)) {
+        return false;
+    }
+    plan.seed = report->seed;
+    if (!child_judge(status, &plan)) {
+        return false;
+    }
+    static shrunk_t shrunk;
+    double found_at = clock_since_start() - begin;
+    report->executions++;
+    *first = plan.seed + 1;
+    shrink(&plan, options->settings[SET_SHRINK].i != 0, &shrunk);
+    print_violation(subject, &shrunk, report->executions, found_at);
+    return true;
+}
+
 int window_run(const options_t *options) {
-    share_report();
+    child_share_report();
     pin(options);
     double begin = clock_since_start(), end = begin + options->seconds;
     unsigned violations = 0, wanted = (unsigned)options->settings[SET_VIOLATIONS].i;
     uint64_t limit = (uint64_t)options->settings[SET_EXECUTIONS].i;
-    for (uint64_t first = options->seed; violations < wanted && stopped_at == 0 && clock_since_start() < end;) {
-        if (limit > 0 && report->executions >= limit) {
-            break;
-        }
-        report->found = false;
-        pid_t pid = fork_runner();
-        if (pid == 0) {
-            explore_all(options, first);
-        }
-        int status = EXIT_BAD << 8;
-        if (pid < 0 || !watch(pid, options, begin, end, &status)) {
-            break;
-        }
-        token_t token = {(const subject_t *)options->bench, (unsigned)options->settings[SET_STRATEGY].i,
-                         (unsigned)options->settings[SET_MODEL].i, report->seed};
-        judge_end(status, &token);
-        if (report->found) {
-            double found_at = clock_since_start();
-            report->executions++;
-            first = report->seed + 1;
-            replay_in_child(&token);
-            print_violation(&token, report->executions, found_at);
-            violations++;
-        }
+    uint64_t first = options->seed;
+    while (violations < wanted && stopped_at == 0 && (limit == 0 || report->executions < limit) && clock_since_start() < end &&
+           explore_until_found(options, &first, begin, end)) {
+        violations++;
     }
     return print_result(clock_since_start() - begin, violations);
 }
@@ -351,16 +337,19 @@ static int replay(int argc, char **argv) {
         usage_error("replay needs one token, as a violation shows it");
     }
     window_block_signals();
-    token_t token = token_read(argv[0]);
-    share_report();
+    static shrunk_t shrunk;
+    const subject_t *subject = NULL;
+    shrunk.plan = token_read(argv[0], &subject);
+    child_share_report();
     double begin = clock_since_start();
-    replay_in_child(&token);
+    shrunk.replayed = child_try(&shrunk.plan, 1, true);
     report->executions = 1;
-    bool found = report->found;
-    if (found) {
-        print_violation(&token, 1, clock_since_start());
+    if (shrunk.replayed) {
+        shrunk.finding = shrunk.before = report->finding;
+        shrunk.weak = report->finding.stale > 0;
+        print_violation(subject, &shrunk, 1, clock_since_start() - begin);
     }
-    return print_result(clock_since_start() - begin, found ? 1 : 0);
+    return print_result(clock_since_start() - begin, shrunk.replayed ? 1 : 0);
 }
 
 __attribute__((constructor)) static void register_replay(void) {

@@ -1,9 +1,9 @@
 // The explorer itself: small programs whose outcomes C11 decides. What it allows is seen, and what it forbids is not.
 //
-//     test_explore_litmus [RUNS [SEED]]           the outcomes
+//     test_explore_litmus                         the outcomes, in every model, by every strategy
 //     test_explore_litmus RUNS SEED FAULT         one of the programs that are wrong, each of which must end with a violation
 #include "atomics.h"
-#include "explore.h"
+#include "explore_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,7 +156,7 @@ static void coherence(unsigned i) { // two reads of one location never go back
 }
 static void goes_back(void) {
     weak += got[1][0] > got[1][1];
-    both += got[1][0] == 1 && got[1][1] == 2;
+    both += got[1][1] == 2;
     clear();
 }
 static void iriw(unsigned i, uint64_t (*load)(const atomic_u64_t *)) {
@@ -188,6 +188,20 @@ static void adding(unsigned i) { // updates never lose one another
 static void added(void) {
     weak += atomic_load_relaxed_u64(x) != 3;
     both += got[2][0] == 0;
+    clear();
+}
+
+static void refused(unsigned i) { // a weak compare-and-swap may fail for no reason
+    uint64_t expected = 0;
+    got[i][0] = i != 0 || atomic_cas_weak_acq_rel_u64(x, &expected, 1);
+}
+static void not_refused(unsigned i) { // a strong one may not
+    uint64_t expected = 0;
+    got[i][0] = i != 0 || atomic_cas_acq_rel_u64(x, &expected, 1);
+}
+static void failed_alone(void) {
+    weak += got[0][0] == 0;
+    both += got[0][0] == 1;
     clear();
 }
 
@@ -231,52 +245,82 @@ static void twice(unsigned i) {
     }
 }
 
+// In which models the weak outcome is allowed.
+enum { IN_SC = 1 << EXPLORE_SC, IN_C11 = 1 << EXPLORE_C11, IN_C20 = 1 << EXPLORE_C20, NOWHERE = 0, IN_C = IN_C11 | IN_C20 };
 typedef struct litmus {
     explore_scenario_t scenario;
-    bool allowed; // the weak outcome
+    unsigned allowed;
 } litmus_t;
 
 static const litmus_t litmus[] = {
-    {{"sb_relaxed", 2, set_up, sb_relaxed, both_zero}, true},
-    {{"sb_release_acquire", 2, set_up, sb_release_acquire, both_zero}, true},
-    {{"sb_seq_cst", 2, set_up, sb_seq_cst, both_zero}, false},
-    {{"sb_fences", 2, set_up, sb_fences, both_zero}, false},
-    {{"sb_one_fence", 2, set_up, sb_one_fence, both_zero}, true},
-    {{"sb_fence_of_all", 2, set_up, sb_fence_of_all, both_zero}, false},
-    {{"sb_mixed", 2, set_up, sb_mixed, both_zero}, false},
-    {{"sb_update", 2, set_up, sb_update, both_zero}, true},
-    {{"mp_relaxed", 2, set_up, mp_relaxed, flag_without_data}, true},
-    {{"mp_release", 2, set_up, mp_release, flag_without_data}, false},
-    {{"mp_fences", 2, set_up, mp_fences, flag_without_data}, false},
-    {{"mp_sequence", 3, set_up, mp_sequence, flag_without_data}, false},
-    {{"mp_broken_sequence", 2, set_up, mp_broken_sequence, flag_without_data}, true},
-    {{"coherence", 2, set_up, coherence, goes_back}, false},
-    {{"iriw_acquire", 4, set_up, iriw_acquire, in_two_orders}, true},
-    {{"iriw_seq_cst", 4, set_up, iriw_seq_cst, in_two_orders}, false},
-    {{"adding", 3, set_up, adding, added}, false},
+    {{"sb_relaxed", 2, set_up, sb_relaxed, both_zero}, IN_C},
+    {{"sb_release_acquire", 2, set_up, sb_release_acquire, both_zero}, IN_C},
+    {{"sb_seq_cst", 2, set_up, sb_seq_cst, both_zero}, NOWHERE},
+    {{"sb_fences", 2, set_up, sb_fences, both_zero}, NOWHERE},
+    {{"sb_one_fence", 2, set_up, sb_one_fence, both_zero}, IN_C},
+    {{"sb_fence_of_all", 2, set_up, sb_fence_of_all, both_zero}, NOWHERE},
+    {{"sb_mixed", 2, set_up, sb_mixed, both_zero}, NOWHERE},
+    {{"sb_update", 2, set_up, sb_update, both_zero}, IN_C},
+    {{"mp_relaxed", 2, set_up, mp_relaxed, flag_without_data}, IN_C},
+    {{"mp_release", 2, set_up, mp_release, flag_without_data}, NOWHERE},
+    {{"mp_fences", 2, set_up, mp_fences, flag_without_data}, NOWHERE},
+    {{"mp_sequence", 3, set_up, mp_sequence, flag_without_data}, NOWHERE},
+    {{"mp_broken_sequence", 2, set_up, mp_broken_sequence, flag_without_data}, IN_C20},
+    {{"coherence", 2, set_up, coherence, goes_back}, NOWHERE},
+    {{"iriw_acquire", 4, set_up, iriw_acquire, in_two_orders}, IN_C},
+    {{"iriw_seq_cst", 4, set_up, iriw_seq_cst, in_two_orders}, NOWHERE},
+    {{"adding", 3, set_up, adding, added}, NOWHERE},
+    {{"refused", 2, set_up, refused, failed_alone}, IN_SC | IN_C},
+    {{"not_refused", 2, set_up, not_refused, failed_alone}, NOWHERE},
 };
 static const explore_scenario_t faults[] = {
     {"race", 2, set_up, race, clear},       {"freed", 2, set_up, freed, clear},     {"asleep", 2, set_up, asleep, clear},
     {"endless", 2, set_up, endless, clear}, {"leaking", 2, set_up, leaking, clear}, {"twice", 2, set_up, twice, clear},
 };
 
+static const char *const strategies[] = {"rotate", "random", "pct2", "pct3", "pct4", "pos", "exhaustive"};
+static const char *const models[] = {"", "sc", "C11", "C++20"};
+enum { RUNS = 3000, EXHAUSTIVE_MAX = 20000 };
+
+static void report(const explore_finding_t *found) {
+    fprintf(stderr, "a program that is right: %s\n", found->message);
+    exit(1);
+}
+
+// Everything is seen that a model allows, and nothing else, whoever chooses the threads. With every execution, to the last.
+static bool judge(const litmus_t *program, unsigned strategy, unsigned model) {
+    explore_plan_t plan = {.scenario = &program->scenario, .seed = 1, .strategy = strategy, .model = model};
+    bool allowed = (program->allowed >> model & 1) != 0, ended = false;
+    runs = weak = both = 0;
+    for (unsigned i = 0; i < (strategy == EXPLORE_EXHAUSTIVE ? EXHAUSTIVE_MAX : RUNS) && plan.seed <= RUNS; i++) {
+        bool done = explore_run(&plan);
+        if (strategy == EXPLORE_EXHAUSTIVE && done) {
+            ended = true;
+            break;
+        }
+        plan.seed += done;
+    }
+    if ((weak != 0) == allowed && both != 0 && (ended || strategy != EXPLORE_EXHAUSTIVE)) {
+        return true;
+    }
+    fprintf(stderr, "%s by %s in %s: the weak outcome is %s, and was seen in %llu of %llu runs; the usual one in %llu%s\n",
+            program->scenario.name, strategies[strategy], models[model], allowed ? "allowed" : "forbidden", (unsigned long long)weak,
+            (unsigned long long)runs, (unsigned long long)both, ended ? "" : "; more runs were to come");
+    return false;
+}
+
 int main(int count, char **arguments) {
     if (count > 3) {
         return explore_main(count, arguments, faults, sizeof faults / sizeof *faults);
     }
-    char *words[] = {arguments[0], count > 1 ? arguments[1] : (char[]){"5000"}, count > 2 ? arguments[2] : (char[]){"1"}, NULL};
+    bool good = true;
+    explore_found = report;
     for (size_t i = 0; i < sizeof litmus / sizeof *litmus; i++) {
-        runs = weak = both = 0;
-        int status = explore_main(3, words, &litmus[i].scenario, 1);
-        if (status != 0) {
-            return status;
-        }
-        if ((weak != 0) != litmus[i].allowed || both == 0) {
-            fprintf(stderr, "%s: the weak outcome is %s, and was seen in %llu of %llu runs; the usual one in %llu\n",
-                    litmus[i].scenario.name, litmus[i].allowed ? "allowed" : "forbidden", (unsigned long long)weak,
-                    (unsigned long long)runs, (unsigned long long)both);
-            return 1;
+        for (unsigned strategy = EXPLORE_ROTATE; strategy < EXPLORE_STRATEGIES; strategy++) {
+            for (unsigned model = EXPLORE_SC; model < EXPLORE_MODELS; model++) {
+                good &= judge(&litmus[i], strategy, model);
+            }
         }
     }
-    return 0;
+    return good ? 0 : 1;
 }

@@ -41,10 +41,12 @@ static inline bool watch_step(void) {
     if (!watch_on || watch_looks) {
         return watch_looks;
     }
+    const explore_site_t *site = explore_site;
     watch_looks = true;
     watch();
     watch_looks = false;
-    if (watch_frozen != WATCH_NOBODY && (uint32_t)watch_frozen == explore_now().thread && watch_left-- == 0) {
+    explore_site = site;
+    if (watch_frozen != WATCH_NOBODY && (unsigned)watch_frozen == explore_thread() && watch_left-- == 0) {
         watch_frozen = WATCH_NOBODY;
         explore_wait(&watch_ice, sizeof watch_ice, 0, true);
     }
@@ -76,7 +78,7 @@ static inline void watched_fence(explore_order_t order) {
     if (!watch_step()) {
         explore_fence(order);
         if (watch_on && order == ORDER_SEQ_CST) {
-            watch_fences[explore_now().thread]++;
+            watch_fences[explore_thread()]++;
         }
     }
 }
