@@ -72,6 +72,16 @@ def build(source: Path, variants: Sequence[str] = ("release",)) -> Bundle:
     )
 
 
+def kept(digest: str, name: str) -> Variant | None:
+    """The variant of another source tree, where the cache still has it; of several compilers the latest."""
+    found = []
+    for at in folder("bundles").glob("*/listing.json"):
+        entry = _cached(at.parent.name)
+        if entry is not None and (entry[1].build, entry[1].variant) == (digest, name):
+            found.append((at.stat().st_mtime, entry[0]))
+    return max(found, key=lambda f: f[0])[1] if found else None
+
+
 def catalogue(source: Path) -> list[Bench]:
     """The benches of ``source`` with their settings; names alone, from the files, where nothing can be
     built. Raises InputError where there is no source tree and no installed harness."""

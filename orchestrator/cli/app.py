@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestrator import __version__
-from orchestrator.cli import bundle, check, hosts, lab, plan, report, results, run
+from orchestrator.cli import bundle, check, hosts, lab, plan, race, report, results, run
 from orchestrator.cli.output import outlive_readers
 from orchestrator.errors import EXIT_CODES, EXIT_INTERNAL, EXIT_INTERRUPTED, OrchError
 
@@ -30,6 +30,8 @@ app.command("plan")(plan.plan)
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(results.app, name="results")
 app.command("report")(report.report)
+app.add_typer(race.app, name="race")
+app.command("replay")(race.replay)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(lab.app, name="lab")
 

@@ -63,7 +63,7 @@ def playbook(
     _go(
         Request(
             playbook=file,
-            inventory=_inventory(inventory),
+            inventory=inventory_file(inventory),
             limit=limit,
             sets=pairs(sets),
             runs=runs,
@@ -129,7 +129,7 @@ def workload(
     _go(
         Request(
             playbook=json.dumps(book, indent=1),
-            inventory=_inventory(inventory),
+            inventory=inventory_file(inventory),
             limit=limit,
             runs=runs,
             argv=tuple(sys.argv[1:]),
@@ -156,7 +156,7 @@ def _scalar(text: str) -> Any:
     return value
 
 
-def _inventory(text: str | None) -> Path | None:
+def inventory_file(text: str | None) -> Path | None:
     from orchestrator.lab import inventory_path
 
     return inventory_path(text) if text is not None else None
@@ -197,7 +197,8 @@ class _Interrupts:
             raise KeyboardInterrupt
 
 
-def _go(request: Request, as_json: bool) -> None:
+def go(request: Request, as_json: bool) -> Ran:
+    """The run, with progress on standard error. Leaves with 130 where it was interrupted before there was a plan."""
     from orchestrator.cli.progress import progress
     from orchestrator.run import execute
 
@@ -210,11 +211,12 @@ def _go(request: Request, as_json: bool) -> None:
             raise typer.Exit(EXIT_INTERRUPTED) from None
         finally:
             observer.close()
-    _answer(ran, as_json)
-    raise typer.Exit(ran.exit_code)
+    return ran
 
 
-def _answer(ran: Ran, as_json: bool) -> None:
+def _go(request: Request, as_json: bool) -> None:
     from orchestrator.cli.report import answer
 
+    ran = go(request, as_json)
     answer(ran.folder, ran.rebuilt, as_json=as_json)
+    raise typer.Exit(ran.exit_code)

@@ -211,18 +211,32 @@ def _settings(job: dict[str, Any], axes: dict[str, Any], names: Names) -> Iterat
     for axis, listed in axes.items():
         if axis not in PLACING and axis != "exclude" and isinstance(listed, list):
             values += [(("matrix", axis, i), axis, v) for i, v in enumerate(listed)]
-    known = _known_benches(values, names)
+    explored = _explores(job, axes)
+    known = {} if explored else _known_benches(values, names)
     for path, name, value in values:
         declared = workload.SETTINGS.get(name)
         if declared is not None:
             yield from _fits(path, declared.type, declared.choices, value)
             if name == "bench":
-                yield from _bench(path, value, names)
+                yield from _scenario(path, value, names) if explored else _bench(path, value, names)
         elif not workload.FREE_SETTINGS:
             yield from _unknown_setting(path, name, workload.SETTINGS)
         elif "bench" in workload.SETTINGS:
             for bench, settings in known.items():
                 yield from _of_bench(path, name, value, bench, settings)
+
+
+def _explores(job: dict[str, Any], axes: dict[str, Any]) -> bool:
+    """In the variant `explore` a bench is a scenario, and the program itself knows its settings."""
+    variants = axes.get("variant", [job.get("variant")])
+    return isinstance(variants, list) and "explore" in variants
+
+
+def _scenario(path: YamlPath, value: Any, names: Names) -> Iterator[Problem]:
+    scenarios = names.scenarios()
+    listed = [one for of_subject in (scenarios or {}).values() for one in of_subject]
+    if scenarios and isinstance(value, str) and not is_template(value) and value not in listed:
+        yield Problem(path, *unknown("scenario", value, listed))
 
 
 def _unknown_setting(path: YamlPath, name: str, known: Collection[str], of: str = "") -> Iterator[Problem]:
@@ -311,7 +325,8 @@ def _race(job: dict[str, Any], names: Names, built: Any) -> Iterator[Problem]:
         return
     # what is of no type at all has been told
     plain = {k: v for k, v in given.items() if isinstance(v, str | list) and not is_template(v)}
-    for name, what, hint in race.wrong_settings(plain, names.scenarios() or {}):
+    scenarios = names.scenarios() if "explore" in race.variants(plain) else None
+    for name, what, hint in race.wrong_settings(plain, scenarios or {}):
         yield Problem(("with", name), what, hint)
     for variant in race.variants(plain) if isinstance(built, list) else ():
         if variant not in built:

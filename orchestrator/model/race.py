@@ -65,7 +65,7 @@ SUBJECTS: dict[str, Subject] = {
         ("baseline_churn",),
         ("kernel/capability", "include/capability"),
     ),
-    "cache": Subject(
+    "capability_cache": Subject(
         (Bench("kept_churn", {"stall_ms": 0}), Bench("column_churn")),
         ("baseline_churn",),
         (
