@@ -27,6 +27,23 @@ static uint64_t add_sample(worker_t *worker, void *shared, void *state, const sa
     return rounds * UNROLLED;
 }
 
+/* Additions that need not wait for each other: four or more in the time of one. Where the core's other thread is busy, it takes up to twice
+ * as long, and so does whatever counts instructions; `add`, which waits, takes the same. So the two together tell whose core it is. */
+static uint64_t adds_sample(worker_t *worker, void *shared, void *state, const sample_t *sample) {
+    (void)worker, (void)shared, (void)state;
+    enum { CHAINS = 4 };
+    uint64_t a = 1, b = 1, c = 1, d = 1, rounds = sample->ops / (UNROLLED * CHAINS);
+    for (uint64_t i = 0; i < rounds; i++) {
+#pragma GCC unroll 8
+        for (int j = 0; j < UNROLLED; j++) {
+            a++, b++, c++, d++;
+            __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
+        }
+    }
+    KEEP(a + b + c + d);
+    return rounds * UNROLLED * CHAINS;
+}
+
 static uint64_t cas_sample(worker_t *worker, void *shared, void *state, const sample_t *sample) {
     (void)worker, (void)shared, (void)state;
     uint64_t seen = atomic_load_explicit(&line.word, memory_order_relaxed);
@@ -68,6 +85,7 @@ static uint64_t call_sample(worker_t *worker, void *shared, void *state, const s
     ARM_REGISTER(cal_##NAME)
 
 CALIBRATION(add)
+CALIBRATION(adds)
 CALIBRATION(cas)
 CALIBRATION(fetch_add)
 CALIBRATION(fence)

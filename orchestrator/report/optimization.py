@@ -13,7 +13,8 @@ import pandas as pd
 
 from orchestrator.analysis import bootstrap
 from orchestrator.analysis.bootstrap import Interval
-from orchestrator.analysis.paired import WORDS, ratios
+from orchestrator.analysis.own_core import alone, comparable
+from orchestrator.analysis.paired import WORDS, measured, ratios
 from orchestrator.analysis.tables import Tables
 from orchestrator.errors import InputError, OrchError
 from orchestrator.model.finding import Verdict
@@ -29,7 +30,7 @@ _CALIBRATION = "cal_"
 def render(tables: Tables) -> str:
     """Markdown. A figure that was not measured is a dash."""
     parts = [_where(tables), "", "### Figures", "", *_figures(tables), "", "### Targets", ""]
-    parts += [*_targets(tables), "", "### Calibration", "", *_calibration(tables)]
+    parts += [*_targets(tables), *_crowded(tables), "", "### Calibration", "", *_calibration(tables)]
     return "\n".join(parts) + "\n"
 
 
@@ -47,9 +48,14 @@ def _where(tables: Tables) -> str:
     changed = ", and changes" if not pd.isna(run["git_dirty"]) and bool(run["git_dirty"]) else ""
     return (
         f"Run `{run['run']}` of {run['started']:%Y-%m-%d %H:%M} UTC, commit {commit or 'unknown'}{changed}; {'; '.join(machines)}; {at_load}; "
-        f"{clean + dropped} samples, {dropped / max(1, clean + dropped):.1%} dropped because a thread left its CPU. "
+        f"{_owners(tables)}{clean + dropped} samples, {dropped / max(1, clean + dropped):.1%} dropped because a thread left its CPU. "
         "Medians over launches, ns per operation and thread; ratios are of one launch each, with the 99% interval of their median."
     )
+
+
+def _owners(tables: Tables) -> str:
+    own = alone(_arms(tables))
+    return f"{own.sum()} of {len(own)} launches of one thread had a core of their own; " if len(own) else ""
 
 
 def _samples(tables: Tables) -> tuple[int, int]:
@@ -77,7 +83,7 @@ def _figures(tables: Tables) -> list[str]:
     lines = _head(
         "operation", "cell", "floor", "baseline", "others", "ours", "ours / floor", "baseline / ours"
     )
-    arms = _arms(tables)
+    arms = comparable(_arms(tables))
     for (job, _, step), rows in arms.groupby(["job", "host", "step"], sort=False):
         medians = {str(m).removesuffix("_ns"): v for m, v in rows.groupby("metric")["value"].median().items()}
         cell = json.loads(rows["cell"].iloc[0])
@@ -99,8 +105,37 @@ def _figures(tables: Tables) -> list[str]:
     return lines
 
 
+def _crowded(tables: Tables) -> list[str]:
+    """The launches that stand in no row of the figures: beside a busy sibling."""
+    arms = _arms(tables)
+    rest = arms[~arms.index.isin(comparable(arms).index)]
+    if not len(rest):
+        return []
+    lines = ["", "### Beside a busy sibling", ""]
+    lines += [
+        "What the same arms cost where the core's other thread was busy: medians of the launches left out above.",
+        "",
+    ]
+    lines += _head(
+        "operation", "cell", "launches", "floor", "baseline", "ours", "ours / floor", "baseline / ours"
+    )
+    for (job, step), rows in rest.groupby(["job", "step"], sort=False):
+        medians = {str(m).removesuffix("_ns"): v for m, v in rows.groupby("metric")["value"].median().items()}
+        cell = json.loads(rows["cell"].iloc[0])
+        named = " ".join(f"{k} {v}" for k, v in sorted(cell.items()))
+        pairs = [
+            ratios(rows, f"{a}_ns", [f"{b}_ns"]).get(str(step))
+            for a, b in (("ours", "floor"), ("baseline", "ours"))
+        ]
+        told = [f"{pd.Series(p).median():.3g}" if p else "–" for p in pairs]
+        lines.append(
+            _row(str(job), named, str(rows["launch"].nunique()), *(_ns(medians.get(m)) for m in _MAIN), *told)
+        )
+    return lines
+
+
 def _ratio(tables: Tables, job: str, step: str, of: tuple[str, str], seed: int) -> str:
-    found = ratios(tables, job, f"{of[0]}_ns", [f"{of[1]}_ns"]).get(step)
+    found = ratios(comparable(measured(tables, job)), f"{of[0]}_ns", [f"{of[1]}_ns"]).get(step)
     if not found:
         return "–"
     return _interval(bootstrap.median(found, seed, step, f"{of[0]}_ns", f"{of[1]}_ns"))
@@ -118,20 +153,20 @@ def _interval(found: Interval) -> str:
 def _targets(tables: Tables) -> list[str]:
     rows = tables["findings"]
     rows = rows[(rows["analysis"] == "paired") & (rows["bound"].notna() | (rows["verdict"] != Verdict.HOLDS))]
-    lines = _head("target", "measured", "aim", "")
+    lines = _head("target", "measured", "aim", "", "besides")
     counts = dict.fromkeys(WORDS.values(), 0)
     for row in rows.to_dict("records"):
         word = WORDS[Verdict(row["verdict"])]
         counts[word] += 1
-        measured = Interval(row["value"], _or_none(row["low"]), _or_none(row["high"]), 0)
+        found = Interval(row["value"], _or_none(row["low"]), _or_none(row["high"]), 0)
         aim = (
             row["summary"].rpartition("; ")[2].rpartition(": ")[0]
             if pd.notna(row["bound"])
             else "not measured"
         )
-        lines.append(
-            _row(row["subject"], _interval(measured) if pd.notna(row["value"]) else "–", aim, f"**{word}**")
-        )
+        besides = "; ".join(row["summary"].split("; ")[1:-1]) if pd.notna(row["bound"]) else ""
+        told = _interval(found) if pd.notna(row["value"]) else "–"
+        lines.append(_row(row["subject"], told, aim, f"**{word}**", besides))
     told = ", ".join(f"{count} {word}" for word, count in counts.items())
     return [*lines, "", f"{told}. Undecided: the interval holds the bound, or there is none."]
 

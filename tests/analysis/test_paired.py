@@ -74,6 +74,51 @@ def test_a_base_that_is_missing_is_unknown(tmp_path: Path) -> None:
     assert "not measured" in found.summary
 
 
+def core(own: Sequence[bool]) -> dict[str, Sequence[float]]:
+    """What tells whose core it was."""
+    return {"cal_add_ns": [0.31] * len(own), "cal_adds_ns": [0.08 if o else 0.16 for o in own]}
+
+
+def test_launches_with_a_core_of_their_own_are_judged_alone(tmp_path: Path) -> None:
+    own = [True, False, True, True, False, True]
+    arms = {"ours_ns": [1.2 if o else 1.5 for o in own], "floor_ns": [1.0] * 6, **core(own)}
+    found = paired(tmp_path, arms, max_ratio=1.3)
+    assert found.verdict is Verdict.HOLDS
+    assert (found.value, found.low, found.high) == pytest.approx((1.2, 1.2, 1.2))
+    assert "2 launch(es) beside a busy sibling left out" in found.summary
+
+
+def test_where_hardly_a_launch_had_its_core_all_are_judged(tmp_path: Path) -> None:
+    own = [True, False, True, False, False, False]
+    arms = {"ours_ns": [1.2 if o else 1.5 for o in own], "floor_ns": [1.0] * 6, **core(own)}
+    found = paired(tmp_path, arms, max_ratio=1.3)
+    assert found.verdict is Verdict.UNKNOWN
+    assert found.high == pytest.approx(1.5)
+    assert "sibling" not in found.summary
+
+
+def test_what_the_machine_does_to_the_floor_is_taken_out_and_the_plain_ratio_told(tmp_path: Path) -> None:
+    machine = [1.0, 1.6, 1.05, 1.6, 1.0, 1.6]
+    arms = {
+        "ours_ns": [3.3 * m for m in machine],
+        "ours_1t_ns": [3.0] * 6,
+        "floor_ns": [2.0 * m for m in machine],
+        "floor_1t_ns": [2.0] * 6,
+    }
+    given: dict[str, Any] = {"base": "ours_1t_ns", "max_ratio": 1.2}
+    assert paired(tmp_path / "plain", arms, **given).verdict is Verdict.UNKNOWN
+    found = paired(tmp_path / "beside", arms, **given, beside="floor_ns/floor_1t_ns")
+    assert found.verdict is Verdict.HOLDS
+    assert found.value == pytest.approx(1.1)
+    assert "the plain ratio is 1.1 to 1.76" in found.summary
+
+
+def test_a_launch_without_the_machines_part_does_not_count(tmp_path: Path) -> None:
+    found = paired(tmp_path, {"ours_ns": times(2.0), "floor_ns": times(2.0)}, beside="floor_ns/floor_1t_ns")
+    assert found.verdict is Verdict.UNKNOWN
+    assert "not measured" in found.summary
+
+
 def test_two_launches_decide_nothing(tmp_path: Path) -> None:
     found = paired(tmp_path, {"ours_ns": [1.0, 1.0], "floor_ns": [1.0, 1.0]}, max_ratio=2)
     assert found.verdict is Verdict.UNKNOWN
@@ -81,13 +126,21 @@ def test_two_launches_decide_nothing(tmp_path: Path) -> None:
 
 
 def test_a_ratio_has_one_bound() -> None:
-    spec = JudgeSpec("paired", {"metric": "a", "base": "b", "max_ratio": 1, "min_ratio": 1})
+    assert "one of them" in refused(max_ratio=1, min_ratio=1)
+
+
+def test_beside_is_two_metrics() -> None:
+    assert "a slash between them" in refused(beside="floor_ns")
+
+
+def refused(**parameters: Any) -> str:
+    spec = JudgeSpec("paired", {"metric": "a", "base": "b", **parameters})
     assert check_judge(spec) == []
     plan = rf.plan([], [rf.job("check", judges=[spec])])
     tables = rebuild_of_nothing()
     (found,) = [f for f in judge(tables, plan, print) if f.analysis == "paired"]
     assert found.verdict is Verdict.UNKNOWN
-    assert "one of them" in found.summary
+    return found.summary
 
 
 def rebuild_of_nothing() -> Any:
