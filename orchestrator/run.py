@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from agents.workloads import TABLE as WORKLOADS
 from orchestrator import __version__
+from orchestrator.analysis import SPREADING
+from orchestrator.analysis.spreading import Spread
 from orchestrator.bundle.agent import agent_zipapp
 from orchestrator.bundle.build import build as build_bundle
 from orchestrator.bundle.build import catalogue, default_source
@@ -142,13 +144,14 @@ def execute(request: Request, observer: RunObserver, interrupted: Callable[[], b
             # shipped while Ray starts, computed while it ends
             units = prepare(folder, plan, inventory.hosts, found, built, request)
             over = Watch(folder, plan, units, seats, observer, interrupted, statuses).run()
-            seats.let_go()
+            if not any(spec.name in SPREADING for job in plan.jobs for spec in job.judges):
+                seats.let_go()
             folder.note("run_ended", {"interrupted": over})
-            return Ran(folder, _compute(folder, plan))
+            return Ran(folder, _compute(folder, plan, seats.spread))
 
 
-def _compute(folder: RunFolder, plan: Plan) -> Rebuilt:
-    rebuilt = rebuild(folder)
+def _compute(folder: RunFolder, plan: Plan, spread: Spread) -> Rebuilt:
+    rebuilt = rebuild(folder, spread=spread)
     if "csv" in plan.exports:
         for name, frame in rebuilt.tables.items():
             folder.write(f"csv/{name}.csv", to_csv(name, frame))

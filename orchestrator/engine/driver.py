@@ -14,15 +14,17 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
+from orchestrator.analysis.spreading import here
 from orchestrator.engine.seats import RaySeats
 from orchestrator.engine.unit import Piece, Unit
 from orchestrator.fleet.cluster import embedded, make_home, remove_home
+from orchestrator.fleet.pooled import pooled
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +66,24 @@ class DriverSeats:
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
+
+    def spread(self, work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
+        """``work(piece)`` for each, in their order, as tasks of this Ray; here, where it is one piece, or Ray cannot. When no
+        unit is running."""
+        if self._pipe is None or len(pieces) < 2:
+            return here(work, pieces)
+        self._send(("spread", work, list(pieces)))
+        try:
+            while True:
+                key, answers = self._pipe.recv()
+                if key == "spread":
+                    return list(answers)
+                if key in ("unspread", "failed"):
+                    _LOG.error("%s pieces of work are done here: %s", len(pieces), answers)
+                    break
+        except (EOFError, OSError) as e:
+            _LOG.error("%s pieces of work are done here: Ray's driver process ended: %s", len(pieces), e)
+        return here(work, pieces)
 
     def submit(self, unit: Unit) -> None:
         if self._pipe is None:
@@ -173,11 +193,21 @@ def _serve(pipe: Connection, hosts: Sequence[str], home: Path, logs: Path) -> No
             pipe.send(("failed", f"{type(e).__name__}: {e}"))
 
 
+def _spread(work: Callable[[Any], Any], pieces: Sequence[Any]) -> tuple[str, Any]:
+    try:
+        return "spread", pooled(work, pieces)
+    except Exception as e:  # noqa: BLE001 - what the work raises, it raises again where it is asked for
+        return "unspread", f"{type(e).__name__}: {e}"
+
+
 def _relay(pipe: Connection, seats: RaySeats) -> None:
     """Until the pipe is closed: EOFError or OSError."""
     while True:
         while pipe.poll(0):
             verb, *args = pipe.recv()
+            if verb == "spread":
+                pipe.send(_spread(*args))
+                continue
             (seats.submit if verb == "submit" else seats.halt)(*args)
         got = seats.next(_TURN_S)
         if got is None:

@@ -75,7 +75,7 @@ def test_there_are_cases() -> None:
     assert len(list(CASES.glob("*.yml"))) >= 8
 
 
-@pytest.mark.parametrize("name", ["quickstart", "smoke", "races"])
+@pytest.mark.parametrize("name", ["quickstart", "smoke", "races", "histories"])
 def test_the_playbooks_that_come_along_are_right(name: str) -> None:
     assert said_of(ROOT / "playbooks" / f"{name}.yml") == "OK\n"
 
