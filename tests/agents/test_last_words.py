@@ -6,6 +6,7 @@ import fcntl
 import itertools
 import os
 import selectors
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -31,7 +32,7 @@ def test_all_that_a_pipe_holds_is_read_whatever_the_clock_says(monkeypatch: pyte
     monkeypatch.setattr(ends, "_is_flood", lambda: False)
     monkeypatch.setattr(ends, "_take", lambda _, one: lines.append(one))
     with monkeypatch.context() as clock:
-        clock.setattr(supervisor.time, "monotonic", itertools.count(0, 10).__next__)
+        clock.setattr(time, "monotonic", itertools.count(0, 10).__next__)
         ends._drain()
     assert len(lines) == count
     assert not any(one.truncated for one in lines)
