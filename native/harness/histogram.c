@@ -68,6 +68,13 @@ void histogram_record(histogram_t *h, uint64_t value, uint64_t count) {
     h->largest = value > h->largest ? value : h->largest;
 }
 
+void histogram_add(histogram_t *h, const histogram_t *from) {
+    for (size_t i = 0; i < h->length && i < from->length; i++)
+        h->counts[i] += from->counts[i];
+    h->total += from->total;
+    h->largest = from->largest > h->largest ? from->largest : h->largest;
+}
+
 uint64_t histogram_total(const histogram_t *h) { return h->total; }
 
 uint64_t histogram_at(const histogram_t *h, double share) {

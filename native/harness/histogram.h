@@ -20,6 +20,8 @@ histogram_t *histogram_create(uint64_t highest, int digits);
 void histogram_free(histogram_t *histogram); /* NULL is allowed */
 /* A value above the highest counts as the highest. */
 void histogram_record(histogram_t *histogram, uint64_t value, uint64_t count);
+/* All that `from` has, too. The two were created alike. */
+void histogram_add(histogram_t *histogram, const histogram_t *from);
 uint64_t histogram_total(const histogram_t *histogram);
 /* The largest value that cannot be told from the one at this share (0 .. 1) of all; 0 where there is none. */
 uint64_t histogram_at(const histogram_t *histogram, double share);

@@ -7,6 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from harness_calls import Harness
+
+from orchestrator.results.histogram import decode_histogram
 
 NATIVE = Path(__file__).parents[2] / "native"
 #: Of one capability: its entry, its slot, its id in the test, and room to spare.
@@ -45,3 +48,16 @@ def test_a_number_of_capabilities_that_cannot_be_is_refused(program: Path) -> No
         assert done.returncode == 2
         assert done.stderr.startswith("usage: ")
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.native
+def test_a_growing_table_is_timed_beside_one_that_does_not_grow(harness: Harness) -> None:
+    window = ["--threads", "2", "--seconds", "1", "--warmup", "0", "--interval", "0", "--set", "ids=4096"]
+    said = harness("run", "capability_growth", *window)
+    assert (said.status, said.errors, said.of("violation")) == (0, "", [])
+    told = {r["metric"]: decode_histogram(r["data"]) for r in said.of("histogram")}
+    made = said.result["ops"]
+    assert 0 < made <= 4096
+    assert told["create_growing"].total == made
+    assert 0 < told["create_still"].total <= made
+    assert said.metrics["create_growing_p50"] <= said.metrics["create_growing_max"]
