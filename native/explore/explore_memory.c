@@ -117,8 +117,8 @@ location_t *memory_static(const void *at) {
 
 location_t *memory_new_location(const void *at, unsigned bytes) {
     block_t *block = block_of(at);
-    if ((const char *)at + bytes > block->at + block->bytes) {
-        explore_fail("access behind the end of a block: %p", at);
+    if ((const char *)at + bytes > block->at + block->asked) {
+        explore_fail("out of bounds: %p is behind the end of a block", at);
     }
     if (location_count == LOCATIONS_MAX) {
         explore_fail("limit: too many locations for the explorer");
@@ -132,7 +132,7 @@ location_t *memory_new_location(const void *at, unsigned bytes) {
 void memory_check_main(const void *at) {
     size_t offset = (size_t)((const char *)at - memory_arena);
     if (offset < memory_used && memory_state[offset / UNIT] != GIVEN) {
-        explore_fail("%s: %p", memory_state[offset / UNIT] == TAKEN_BACK ? "use after free" : "access behind the end of a block", at);
+        explore_fail("%s: %p", memory_state[offset / UNIT] == TAKEN_BACK ? "use after free" : "out of bounds", at);
     }
 }
 
@@ -166,7 +166,7 @@ static void *take(size_t bytes, size_t alignment) {
     if (block != NULL) {
         begin_again(block);
     } else {
-        size_t from = (memory_used + alignment - 1) & ~(alignment - 1);
+        size_t from = (memory_used + UNIT + alignment - 1) & ~(alignment - 1); // never one at the end of another
         if (block_count == BLOCKS_MAX || rounded > ARENA - from) {
             return NULL;
         }
@@ -176,6 +176,7 @@ static void *take(size_t bytes, size_t alignment) {
         memory_used = from + rounded;
     }
     memset(memory_state + (size_t)(block->at - memory_arena) / UNIT, GIVEN, rounded / UNIT);
+    block->asked = bytes;
     block->thread = running;
     block->time = model_time();
     TRACE(SAID_GIVEN, ORDER_RELAXED, block->at, bytes, 0, false);

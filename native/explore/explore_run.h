@@ -48,7 +48,7 @@ extern uint8_t explore_decisions[EXPLORE_DECISIONS]; // of the run under way
 // Told of a violation, or of a crash where explore_catch_crashes was called. It does not return: what was running is in pieces.
 typedef void (*explore_found_t)(const explore_finding_t *finding);
 extern explore_found_t explore_found;
-void explore_catch_crashes(void); // and threads that run on for seconds of processor time without a door
+void explore_catch_crashes(void); // and threads that run on for half a second of processor time without a door
 
 // One run. Returns if all was as it should be: true where the seed is done with, false where EXHAUSTIVE has more for it.
 bool explore_run(const explore_plan_t *plan);

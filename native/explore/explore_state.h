@@ -36,7 +36,7 @@ _Static_assert(sizeof(store_t) == 64, "a line");
 // A piece of memory that a scenario has. Blocks lie one behind the other.
 typedef struct block {
     char *at;
-    size_t bytes;
+    size_t bytes, asked; // rounded, and not
     unsigned thread;
     int16_t time; // who allocated it, and when
     bool freed;

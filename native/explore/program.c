@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "build_id.h"
 #include "placement.h"
 #include "program.h"
 #include "records.h"
@@ -332,6 +333,17 @@ int window_run(const options_t *options) {
 }
 
 /* ---- replay ---- */
+static void print_replay(const subject_t *subject, const explore_plan_t *plan) {
+    record_open("hello");
+    record_int("protocol", HARNESS_PROTOCOL);
+    record_text("build", ORCH_BUILD_ID);
+    record_text("variant", "explore");
+    record_text("bench", subject->bench.name);
+    record_text("subject", subject->subject);
+    record_unsigned("seed", plan->seed);
+    record_close();
+}
+
 static int replay(int argc, char **argv) {
     if (argc != 1) {
         usage_error("replay needs one token, as a violation shows it");
@@ -340,6 +352,7 @@ static int replay(int argc, char **argv) {
     static shrunk_t shrunk;
     const subject_t *subject = NULL;
     shrunk.plan = token_read(argv[0], &subject);
+    print_replay(subject, &shrunk.plan);
     child_share_report();
     double begin = clock_since_start();
     shrunk.replayed = child_try(&shrunk.plan, 1, true);
