@@ -7,9 +7,10 @@
 #include "scheduler_numa.h"
 
 enum { JOBS, MODE, AGAIN, BLOCKS, BOUND, IDS, NUMA, QUEUES };
-enum { NUMA_AUTO, NUMA_FLAT };
+enum { NUMA_AUTO, NUMA_LEARNED, NUMA_FLAT };
+enum { PROBE_BYTES = 1 << 22, PROBE_MS = 2 };
 static const char *const modes[] = {"auto", "fenced", "asymmetric", NULL};
-static const char *const views[] = {[NUMA_AUTO] = "auto", [NUMA_FLAT] = "flat", NULL};
+static const char *const views[] = {[NUMA_AUTO] = "auto", [NUMA_LEARNED] = "learned", [NUMA_FLAT] = "flat", NULL};
 static const char *const queues[] = {"first_touch", "interleave", "own_node", NULL}; /* of scheduler_queues_t */
 
 static const setting_t settings[] = {
@@ -19,7 +20,7 @@ static const setting_t settings[] = {
     [BLOCKS] = SETTING_NUMBER("blocks", 0.1, 0, 1, "share of the tasks that block, and are unblocked by their worker"),
     [BOUND] = SETTING_NUMBER("bound", 0.1, 0, 1, "share of the tasks that may run on one CPU alone, or on two"),
     [IDS] = SETTING_NUMBER("ids", 0.1, 0, 1, "share of the tasks that have an id, and get a new one each time"),
-    [NUMA] = SETTING_ONE_OF("numa", NUMA_AUTO, views, "whom to steal from first: the nearest nodes of this machine; flat, as if there were one"),
+    [NUMA] = SETTING_ONE_OF("numa", NUMA_AUTO, views, "whom to steal from first: the nearest nodes, by the firmware or as measured; flat: as if there were one node"),
     [QUEUES] = SETTING_ONE_OF("queues", SCHEDULER_QUEUES_FIRST_TOUCH, queues, "where the queues lie: as they are touched, over all nodes, or each CPU's on its node"),
 };
 
@@ -87,7 +88,15 @@ static status_t create(const run_t *run, const scheduler_config_t *config, sched
     for (int i = 0; i < run->options->cpus_count; i++)
         machine_cpu[i] = (uint32_t)run->options->cpus[i];
     numa.machine_cpu = run->options->cpus_count > 0 ? machine_cpu : NULL;
-    return scheduler_create_numa(config, &numa, scheduler);
+    numa_distances_t *distances = NULL;
+    if (run_int(run, NUMA) == NUMA_LEARNED && numa_distances_create(numa_system(), &distances) != STATUS_OK)
+        return STATUS_NO_MEMORY;
+    if (distances != NULL)
+        (void)numa_distances_measure(distances, PROBE_BYTES, PROBE_MS); /* where it cannot, the firmware's figures stay */
+    numa.distances = distances;
+    status_t status = scheduler_create_numa(config, &numa, scheduler);
+    numa_distances_free(distances);
+    return status;
 }
 
 static bool setup(run_t *run) {

@@ -55,8 +55,8 @@ uint64_t numa_distance(const numa_distances_t *distances, unsigned from, unsigne
 bool numa_distance_learned(const numa_distances_t *distances, unsigned from, unsigned to);
 // Takes in one observation: the first as it is, later ones with a weight of 1/8. Lock-free; of two at one moment one may be lost.
 void numa_distances_learn(numa_distances_t *distances, unsigned from, unsigned to, uint64_t picoseconds);
-// Measures all pairs: moves the calling thread from node to node (and back to where it was allowed), about `milliseconds`
-// in each pair, over `bytes` of memory put on each node. Pairs that cannot be had (no allowed CPU, memory refused) stay as they
+// Measures all pairs: moves the calling thread from node to node, over CPUs that it or the first thread of the process may use, since who
+// measures is often pinned, and back to where it was allowed; about `milliseconds` in each pair, over `bytes` of memory put on each node. Pairs that cannot be had (no allowed CPU, memory refused) stay as they
 // are. Answers how many were measured. Takes memory; not for a measured window.
 unsigned numa_distances_measure(numa_distances_t *distances, size_t bytes, unsigned milliseconds);
 

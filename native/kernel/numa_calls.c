@@ -32,4 +32,8 @@ static int set_affinity(const numa_cpu_set_t *cpus) {
     return answer(syscall(SYS_sched_setaffinity, 0, sizeof *cpus, cpus));
 }
 
-numa_calls_t numa_calls = {bind, set_policy, page_node, ask_huge, get_affinity, set_affinity};
+static int get_first_affinity(numa_cpu_set_t *cpus) {
+    return answer(syscall(SYS_sched_getaffinity, getpid(), sizeof *cpus, cpus));
+}
+
+numa_calls_t numa_calls = {bind, set_policy, page_node, ask_huge, get_affinity, set_affinity, get_first_affinity};

@@ -33,8 +33,9 @@ typedef struct numa_calls {
     int (*set_policy)(int mode, const numa_node_set_t *nodes);
     int (*page_node)(const void *page, int *kernel_node);
     int (*ask_huge)(void *at, size_t bytes);
-    int (*get_affinity)(numa_cpu_set_t *cpus);
+    int (*get_affinity)(numa_cpu_set_t *cpus); // of the calling thread, like the next
     int (*set_affinity)(const numa_cpu_set_t *cpus);
+    int (*get_first_affinity)(numa_cpu_set_t *cpus); // of the process's first thread
 } numa_calls_t;
 extern numa_calls_t numa_calls; // kernel/numa_calls.c
 

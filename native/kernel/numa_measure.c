@@ -96,12 +96,27 @@ static unsigned measure_to(numa_distances_t *distances, unsigned to, size_t byte
     return measured;
 }
 
+// `own`: of this thread, which is often pinned; `allowed`: with those of the first one, which seldom is.
+static bool find_allowed(numa_cpu_set_t *own, numa_cpu_set_t *allowed) {
+    numa_cpu_set_t first = {{0}};
+    if (numa_calls.get_affinity(own) != 0) {
+        return false;
+    }
+    if (numa_calls.get_first_affinity(&first) != 0) {
+        first = (numa_cpu_set_t){{0}};
+    }
+    for (size_t i = 0; i < sizeof own->bits / sizeof own->bits[0]; i++) {
+        allowed->bits[i] = own->bits[i] | first.bits[i];
+    }
+    return true;
+}
+
 unsigned numa_distances_measure(numa_distances_t *distances, size_t bytes, unsigned milliseconds) {
     const numa_topology_t *topology = distances->topology;
-    numa_cpu_set_t allowed = {{0}};
+    numa_cpu_set_t own = {{0}}, allowed = {{0}};
     size_t whole = (bytes + 4095) & ~(size_t)4095;
     unsigned measured = 0;
-    if (whole == 0 || numa_calls.get_affinity(&allowed) != 0) {
+    if (whole == 0 || !find_allowed(&own, &allowed)) {
         return 0;
     }
     for (unsigned to = 0; to < topology->nodes; to++) {
@@ -109,6 +124,6 @@ unsigned numa_distances_measure(numa_distances_t *distances, size_t bytes, unsig
             measured += measure_to(distances, to, whole, milliseconds, &allowed);
         }
     }
-    (void)numa_calls.set_affinity(&allowed);
+    (void)numa_calls.set_affinity(&own);
     return measured;
 }

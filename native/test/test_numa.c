@@ -278,7 +278,7 @@ static void what_the_kernel_is_asked_for(void) {
 static void a_kernel_that_refuses_changes_no_answer_but_one(void) {
     numa_topology_t *topology = read_ring();
     numa_calls_t real = numa_calls;
-    numa_calls = (numa_calls_t){refuse_bind, refuse_policy, refuse_page, refuse_huge, refuse_get, refuse_set};
+    numa_calls = (numa_calls_t){refuse_bind, refuse_policy, refuse_page, refuse_huge, refuse_get, refuse_set, refuse_get};
     char page[1] = {0};
     EXPECT_EQ(numa_place(topology, page, 4096, (numa_placement_t){NUMA_INTERLEAVE, 0}), STATUS_DENIED);
     EXPECT_EQ(numa_place(topology, page, 4096, (numa_placement_t){NUMA_FIRST_TOUCH, 0}), STATUS_DENIED);
@@ -293,6 +293,44 @@ static void a_kernel_that_refuses_changes_no_answer_but_one(void) {
     EXPECT_EQ(numa_distances_measure(distances, 1 << 16, 1), 0);
     EXPECT(!numa_distance_learned(distances, 0, 0));
     EXPECT_EQ(numa_ask_huge(page, 1), NUMA_HUGE_REFUSED); // no whole huge page in it
+    numa_distances_free(distances);
+    numa_calls = real;
+    numa_topology_free(topology);
+    remove_all();
+}
+
+static unsigned long moved_to;
+static numa_cpu_set_t moved_last;
+static int get_pinned(numa_cpu_set_t *cpus) {
+    bit_add(cpus->bits, 0);
+    return 0;
+}
+static int get_all(numa_cpu_set_t *cpus) {
+    cpus->bits[0] = 0x3bf; // not CPU 6
+    return 0;
+}
+static int note_move(const numa_cpu_set_t *cpus) {
+    moved_to |= cpus->bits[0];
+    moved_last = *cpus;
+    return 0;
+}
+
+static void a_pinned_thread_measures_from_every_node(void) {
+    numa_topology_t *topology = read_ring();
+    numa_calls_t real = numa_calls;
+    numa_distances_t *distances = NULL;
+    EXPECT_EQ(numa_distances_create(topology, &distances), STATUS_OK);
+    numa_calls.bind = note_bind;
+    numa_calls.get_affinity = get_pinned;
+    numa_calls.get_first_affinity = get_all;
+    numa_calls.set_affinity = note_move;
+    (void)numa_distances_measure(distances, 1 << 16, 1);
+    EXPECT_EQ(moved_to, 1 << 0 | 1 << 1 | 1 << 3); // the first CPU of each node that has one
+    EXPECT_EQ(moved_last.bits[0], 1);              // and back
+    moved_to = 0;
+    numa_calls.get_first_affinity = refuse_get;
+    (void)numa_distances_measure(distances, 1 << 16, 1);
+    EXPECT_EQ(moved_to, 1);
     numa_distances_free(distances);
     numa_calls = real;
     numa_topology_free(topology);
@@ -395,6 +433,7 @@ int main(void) {
     many_may_learn_at_once();
     what_the_kernel_is_asked_for();
     a_kernel_that_refuses_changes_no_answer_but_one();
+    a_pinned_thread_measures_from_every_node();
     everybody_gets_the_same_system();
     memory_is_where_it_was_put();
     a_table_is_right_wherever_its_memory_is();

@@ -33,7 +33,7 @@ CHURNS = {
     " ".join((bench, mem, *settings)): run_of(bench, 16, mem, *settings)
     for bench, mem, *settings in (
         ("scheduler_churn", "local", "numa=flat"),
-        ("scheduler_churn", "local", "queues=own_node"),
+        ("scheduler_churn", "local", "numa=learned", "queues=own_node"),
         ("scheduler_churn", "node:2", "queues=interleave"),
         ("capability_churn", "local"),
         ("capability_churn", "interleave"),
