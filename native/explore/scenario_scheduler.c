@@ -7,11 +7,17 @@
 #define park_wait(at, expected, timeout) ((void)(timeout), explore_wait(&(at)->value, sizeof(at)->value, expected, false))
 #define WAKE_FROM 1u // a lone task wakes, too: there is no time after which it would be found
 #define LONE_ROUNDS 1u
+#define BLOCK_TASKS 2u // few and small, so that they are full and used up
+#define BLOCK_FROM 1u
+#define BLOCKS 2u
+#define BLOCKS_OF_MANY 2u
+#define MANY_CPUS 64u
 
 // The order of inclusion is the order of their uses.
 #include "../kernel/deque.c"
 #include "../kernel/scheduler_run.c"
 #include "../kernel/scheduler_queue.c"
+#include "../kernel/scheduler_blocks.c"
 #undef NOBODY
 #include "../kernel/scheduler_steal.c"
 #undef NOBODY
@@ -26,14 +32,17 @@ typedef struct job {
     task_t task;
     plain_u32_t written; // by who makes the task ready
     plain_u32_t result;  // by the task
-    unsigned runs, wanted, children;
+    unsigned runs, wanted, children, rested;
+    bool goes; // hands itself in again
     struct job *child[2];
 } job_t;
 
 static scheduler_lockfree_t *scheduler;
 static job_t *jobs[TASKS];
 static unsigned job_count, over, handed;
+static unsigned producers_left;
 static uint32_t cpus;
+static scheduler_mask_t masks[2];
 
 static void ready(job_t *job) { plain_store_u32(&job->written, 1); }
 
@@ -41,6 +50,11 @@ static task_verdict_t do_job(task_t *task, scheduler_cpu_t *on) {
     job_t *job = (job_t *)(void *)((char *)task - offsetof(job_t, task));
     EXPLORE_EXPECT(plain_load_u32(&job->written) == 1, "S1");
     EXPLORE_EXPECT(++job->runs <= job->wanted, "S1");
+    EXPLORE_EXPECT(mask_allows(task, scheduler_cpu_index(on)), "S4");
+    if (job->runs < job->wanted && job->goes) {
+        scheduler_enqueue_batch(scheduler, &task, 1, 0);
+        return TASK_GONE;
+    }
     if (job->runs < job->wanted) {
         return TASK_AGAIN;
     }
@@ -62,8 +76,7 @@ static job_t *make_job(void) {
     return jobs[job_count++] = job;
 }
 
-static void prepare(uint32_t cpu_count) {
-    cpus = cpu_count;
+static void make_scheduler(void) {
     scheduler_deque_mode_t mode = explore_draw(2) == 0 ? SCHEDULER_DEQUE_FENCED : SCHEDULER_DEQUE_ASYMMETRIC;
     scheduler_config_t config = {.cpus = cpus, .deque_first = 2, .mode = mode};
     EXPLORE_EXPECT(scheduler_create(&config, &scheduler) == STATUS_OK, "S6");
@@ -72,6 +85,11 @@ static void prepare(uint32_t cpu_count) {
     (void)scheduler_set(scheduler, SCHEDULER_STEAL_MAX, 1 + explore_draw(3));
     job_count = 0;
     over = 0;
+}
+
+static void prepare(uint32_t cpu_count) {
+    cpus = cpu_count;
+    make_scheduler();
     handed = 1 + (unsigned)explore_draw(3);
     for (unsigned i = 0; i < handed; i++) { // roots first
         (void)make_job();
@@ -82,6 +100,23 @@ static void prepare(uint32_t cpu_count) {
         }
     }
 }
+// Two producers; a CPU that runs and one that takes by hand; some tasks with masks, some that hand themselves in again.
+static void prepare_inbox(void) {
+    cpus = 2;
+    make_scheduler();
+    (void)scheduler_set(scheduler, SCHEDULER_LOOK, 1 + explore_draw(3));
+    handed = 2 + (unsigned)explore_draw(5);
+    producers_left = 2;
+    for (uint32_t cpu = 0; cpu < 2; cpu++) {
+        scheduler_mask_add(&masks[cpu], cpu);
+    }
+    for (unsigned i = 0; i < handed; i++) {
+        job_t *job = make_job();
+        job->goes = explore_draw(2) == 0;
+        job->task.mask = explore_draw(4) == 0 ? &masks[explore_draw(2)] : NULL;
+    }
+}
+
 static void set_up_two(void) { prepare(2); }
 static void set_up_three(void) { prepare(3); }
 
@@ -121,8 +156,78 @@ static void finish(void) {
     scheduler_destroy(scheduler);
 }
 
+static void hand_in(unsigned first) {
+    task_t *batch[TASKS];
+    for (unsigned i = first; i < handed;) {
+        uint32_t count = 0;
+        for (uint64_t size = 1 + explore_draw(3); size > 0 && i < handed; size--, i += 2) {
+            ready(jobs[i]);
+            batch[count++] = &jobs[i]->task;
+        }
+        if (explore_draw(4) == 0) {
+            EXPLORE_EXPECT(scheduler_enqueue_wide(scheduler, batch, count, (uint32_t)explore_draw(cpus)) == STATUS_OK, "S1");
+        } else {
+            scheduler_enqueue_batch(scheduler, batch, count, (uint8_t)explore_draw(cpus));
+        }
+    }
+    if (--producers_left == 0) {
+        scheduler_stop(scheduler);
+    }
+}
+
+static void take_by_hand(scheduler_cpu_t *on) {
+    for (;;) {
+        task_t *taken[3];
+        bool stopped = scheduler_stopped(scheduler);
+        uint32_t count = scheduler_dequeue_wide(scheduler, taken, 1 + (uint32_t)explore_draw(3), scheduler_cpu_index(on));
+        for (uint32_t i = 0; i < count; i++) {
+            scheduler_give_back(on, taken[i], do_job(taken[i], on));
+        }
+        if (count == 0 && stopped) {
+            return;
+        }
+        if (count == 0) {
+            (void)scheduler_park(on, SCHEDULER_FOREVER);
+        }
+    }
+}
+
+static void run_inbox(unsigned thread) {
+    scheduler_cpu_t *on = NULL;
+    if (thread >= cpus) {
+        hand_in(thread - cpus);
+        return;
+    }
+    EXPLORE_EXPECT(scheduler_attach(scheduler, thread, &on) == STATUS_OK, "S1");
+    if (thread == 0) {
+        (void)scheduler_loop(on);
+    } else {
+        take_by_hand(on);
+    }
+    scheduler_detach(on);
+}
+
+// Each has run, or is handed out.
+static void finish_inbox(void) {
+    task_t *rest = NULL;
+    uint64_t queued = scheduler_queued(scheduler), rested = 0;
+    for (; scheduler_rest(scheduler, &rest, 1) != 0; rested++) {
+        job_t *job = (job_t *)(void *)((char *)rest - offsetof(job_t, task));
+        EXPLORE_EXPECT(job->runs < job->wanted && job->rested++ == 0, "S1");
+    }
+    EXPLORE_EXPECT(rested == queued, "S5");
+    scheduler_stats_t stats = scheduler_stats(scheduler);
+    EXPLORE_EXPECT(stats.accepted == stats.started && stats.started == stats.finished, "S5");
+    for (unsigned i = 0; i < job_count; i++) {
+        EXPLORE_EXPECT(jobs[i]->rested == 1 || jobs[i]->runs == jobs[i]->wanted, "S1");
+        shared_free(jobs[i]);
+    }
+    scheduler_destroy(scheduler);
+}
+
 static const explore_scenario_t scenarios[] = {
     {"scheduler_two", 3, set_up_two, run, finish},
     {"scheduler_three", 4, set_up_three, run, finish},
+    {"scheduler_inbox", 4, prepare_inbox, run_inbox, finish_inbox},
 };
-EXPLORE_SCENARIOS("scheduler", "S1,S5,S6", scenarios)
+EXPLORE_SCENARIOS("scheduler", "S1,S3,S4,S5,S6", scenarios)

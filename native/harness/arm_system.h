@@ -112,7 +112,8 @@ static bool all_ended(const system_worker_t *mine) {
 }
 
 static void run_batch(worker_t *worker, system_worker_t *mine) {
-    SCHEDULER(enqueue_batch)(mine->system->scheduler, mine->batch, OP_SYSTEM_BATCH, (uint8_t)worker->index);
+    /* READY at return: their states are waited for */
+    (void)SCHEDULER(enqueue_wide)(mine->system->scheduler, mine->batch, OP_SYSTEM_BATCH, (uint32_t)worker->index);
     uint64_t ran = SCHEDULER(run)(mine->on, OP_SYSTEM_BATCH);
     if (worker->run->options->threads == 1) {
         if (ran != OP_SYSTEM_BATCH)

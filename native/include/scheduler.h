@@ -25,7 +25,8 @@
 //   S3  A CPU parks only when no task that it may run is queued anywhere, and wakes when one is. A task queued on a CPU that is
 //       busy with another is found and taken by an idle one. One exception: a CPU's only queued task, spawned there, wakes nobody,
 //       since that CPU is about to come to it; should it not, an idle one finds it within two SCHEDULER_RELOOK_NS. And a task with a mask that
-//       its CPU has taken over from its inbox waits for that CPU.
+//       its CPU has taken over from its inbox waits for that CPU; one that scheduler_enqueue_batch has handed in to a CPU outside its mask, for whoever
+//       takes that inbox over.
 //   S4  Affinity: a task runs on CPUs of its mask alone. Priority: on one CPU, a task that is queued there is started before all of lower
 //       priority there, but for at most SCHEDULER_LOOK tasks started after it came; and one in SCHEDULER_LOOK starts is given to the
 //       oldest task of the lowest priority, so that none starves.
@@ -197,11 +198,14 @@ void scheduler_give_back(scheduler_cpu_t *on, task_t *task, task_verdict_t verdi
 
 // --- from any thread ----------------------------------------------------------------------------------------------
 
-// Makes `count` tasks, each NEW, COMPLETED or TERMINATED (or RUNNING, by who runs it and then returns TASK_GONE), ready on `cpu`: one atomic read-modify-write for all of
-// them. Idle CPUs may take them from there. A task whose mask lacks `cpu` goes to one of its mask. The array is the caller's again
-// at return. `cpu` outside the scheduler's: any. count 0: nothing.
+// Makes `count` tasks, each NEW, COMPLETED or TERMINATED (or RUNNING, by who runs it and then returns TASK_GONE), ready on `cpu`: two atomic read-modify-writes for
+// each 32 of them, and no access to the tasks themselves. Idle CPUs may take them from there. A task whose mask lacks `cpu` goes to one of its mask. The array is the
+// caller's again at return. `cpu` outside the scheduler's: any. count 0: nothing.
+// Until a CPU has taken a task over, its state may still be the one before. So one that has ended and is enqueued again may still say COMPLETED,
+// and requests to it be answered STALE: who waits for the end of the next run by the state makes the task anew before (task_init), or
+// enqueues it by scheduler_enqueue_wide. A task with an id is READY at return.
 void scheduler_enqueue_batch(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t count, uint8_t cpu);
-// The same for every CPU number, with an answer: OK, or INVALID, with nothing enqueued, where `cpu` is neither a CPU of the scheduler nor
+// The same for every CPU number, the tasks READY at return, and with an answer: OK, or INVALID, with nothing enqueued, where `cpu` is neither a CPU of the scheduler nor
 // SCHEDULER_ANY_CPU, or a task has a mask without any of its CPUs, or a priority that is none.
 status_t scheduler_enqueue_wide(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t count, uint32_t cpu);
 

@@ -73,10 +73,16 @@ static status_t begin_cpu(scheduler_lockfree_t *scheduler, uint32_t index, const
     set_levels(on, 0);
     deque_memory_t *rings = config->memory == NULL ? NULL : config->memory->rings(config->memory, index);
     uint64_t places = config->deque_first != 0 ? config->deque_first : config->cpus > 64 ? 32 : 256;
+    uint32_t blocks = config->cpus > MANY_CPUS ? BLOCKS_OF_MANY : BLOCKS;
     status_t status = STATUS_OK;
     for (uint32_t level = 0; status == STATUS_OK && level < TASK_PRIORITIES; level++) {
         status = deque_begin_in(&on->deques[level], places, config->first_index, scheduler->asymmetric, rings);
     }
+    size_t bytes = blocks * sizeof on->blocks[0];
+    on->blocks = rings == NULL ? shared_alloc_aligned(bytes) : rings->take(rings, bytes);
+    status = status == STATUS_OK && on->blocks == NULL ? STATUS_NO_MEMORY : status;
+    /* relaxed: nobody else knows the scheduler yet */
+    atomic_store_relaxed_u64(&on->free, UINT64_MAX >> (64 - blocks));
     if (config->cpus > 1) {
         order_victims(config, index, scheduler->victims + (size_t)index * (config->cpus - 1));
     }
@@ -100,6 +106,9 @@ static void give_back(scheduler_lockfree_t *scheduler) {
     for (uint32_t i = 0; i < scheduler->cpu_count; i++) {
         for (uint32_t level = 0; level < TASK_PRIORITIES; level++) {
             deque_end(&scheduler->cpus[i].deques[level]);
+        }
+        if (scheduler->memory == NULL) {
+            shared_free(scheduler->cpus[i].blocks);
         }
     }
     /* relaxed: nobody else is here any more */
@@ -213,9 +222,11 @@ bool scheduler_stopped(const scheduler_lockfree_t *scheduler) {
 
 uint32_t scheduler_rest(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t max) {
     uint32_t count = 0;
+    for (uint32_t i = 0; i < scheduler->cpu_count; i++) { // all before the first: what has a mask may go on to any of them
+        (void)queue_take_inbox(&scheduler->cpus[i], &scheduler->cpus[i]);
+    }
     for (uint32_t i = 0; i < scheduler->cpu_count; i++) {
         scheduler_cpu_t *on = &scheduler->cpus[i];
-        (void)queue_take_inbox(on, on);
         (void)queue_take_bound(on, on);
         for (task_t *task = NULL; count < max && (task = own_next(on, on->asymmetric)) != NULL;) {
             set_state(task, TASK_STATE_NEW);
@@ -309,7 +320,7 @@ uint64_t scheduler_queued(const scheduler_lockfree_t *scheduler) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < scheduler->cpu_count; i++) {
         const scheduler_cpu_t *on = &scheduler->cpus[i];
-        count += chained(&on->inbox) + chained(&on->bound);
+        count += chained(&on->inbox) + chained(&on->bound) + blocks_queued(on);
         for (uint32_t level = 0; level < TASK_PRIORITIES; level++) {
             count += deque_size(&on->deques[level]);
             for (const task_t *task = on->lists[level].first; task != NULL;) {

@@ -5,6 +5,7 @@
 // task.control generation << 8 | bits below. Read-modify-writes by whoever asks something of the task.
 //
 // Where a queued task can be, on its CPU:
+//   blocks         handed in by any thread, as pointers (scheduler_blocks.c)
 //   inbox, bound   handed in by any thread, as batches linked through task.batch, newest first; bound: those with a mask
 //   deques[level]  taken over; anybody may steal
 //   lists[level]   taken over, with a mask; and all that found no room in a deque. The CPU's own.
@@ -36,6 +37,19 @@
 #ifndef WAKE_FROM
 #define WAKE_FROM 2u
 #endif
+
+#define GATHER 64u // tasks that go to a deque together
+
+#ifndef BLOCK_TASKS
+#define BLOCK_TASKS 32u // places of a block
+#define BLOCK_FROM 4u   // a batch of fewer is not worth one
+#define BLOCKS 64u      // of a CPU: at most 64
+#define BLOCKS_OF_MANY 16u
+#define MANY_CPUS 64u // with more CPUs than that, each has BLOCKS_OF_MANY
+#endif
+typedef struct block { // ends with the first NULL, or is full
+    _Alignas(CPU_PAIR) plain_ptr_t tasks[BLOCK_TASKS];
+} block_t;
 
 typedef struct task_list {
     task_t *first, *last;
@@ -77,6 +91,9 @@ struct scheduler_cpu {
     _Alignas(CPU_PAIR) cpu_counts_t counts;
     // Written by anybody.
     _Alignas(CPU_PAIR) atomic_u64_t inbox; // task_t *
+    atomic_u64_t free; // a bit per block that nobody has claimed
+    atomic_u64_t full; // a bit per block that is to be taken over
+    block_t *blocks;   // constant
     _Alignas(CPU_PAIR) atomic_u64_t bound; // task_t *
     _Alignas(CPU_PAIR) atomic_u32_t park;  // 1: asleep, or about to be
     atomic_u32_t attached;
@@ -176,10 +193,22 @@ uint32_t queue_pick(const scheduler_lockfree_t *scheduler, const task_t *task);
 // Takes over what was handed in to `from` (on's own, or another's). Whether there was something.
 bool queue_take_inbox(scheduler_cpu_t *on, scheduler_cpu_t *from);
 bool queue_take_bound(scheduler_cpu_t *on, scheduler_cpu_t *from);
+// The last GATHER - first of `tasks`, an array of GATHER, in the order in which thieves are to find them: to the deques. They are READY, without masks.
+void queue_gathered(scheduler_cpu_t *on, void **tasks, uint32_t first);
 // To the deque, or the list where the deque has no room.
 void queue_own(scheduler_cpu_t *on, task_t *task);
 void queue_append(scheduler_cpu_t *on, task_t *task, uint8_t level);
 bool mask_allows(const task_t *task, uint32_t cpu);
+
+// --- scheduler_blocks.c -----------------------------------------------------------------------------------------------
+// Hands in the first of `tasks`, without waking anybody: how many. The rest goes by the chain.
+uint32_t blocks_hand_in(scheduler_lockfree_t *scheduler, task_t *const *tasks, uint32_t count, scheduler_cpu_t *to);
+// Takes over what was handed in to `from`. Whether there was something.
+bool blocks_take(scheduler_cpu_t *on, scheduler_cpu_t *from);
+// For who has nothing in its own queues, and takes by hand: where one batch of one priority is all that was handed in, and no more than `max`, its tasks, which are
+// accepted, and not READY yet: how many. 0: otherwise; then they are in the own queues.
+uint32_t blocks_take_straight(scheduler_cpu_t *on, task_t **tasks, uint32_t max);
+uint64_t blocks_queued(const scheduler_cpu_t *of); // exact when nothing runs
 
 // --- scheduler_steal.c ------------------------------------------------------------------------------------------------
 // One round over all other CPUs. A task, or NULL; what else was brought lies in the own queues.

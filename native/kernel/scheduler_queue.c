@@ -4,8 +4,6 @@
 // compare-and-swap, whatever its size, needs no memory and cannot fail. Nothing is ever taken off but all at once, by exchange: no ABA.
 #include "scheduler_layout.h"
 
-#define GATHER 64u
-
 bool mask_allows(const task_t *task, uint32_t cpu) { return task->mask == NULL || scheduler_mask_has(task->mask, cpu); }
 
 static void push_chain(atomic_u64_t *stack, task_t *first) {
@@ -58,9 +56,7 @@ void queue_own(scheduler_cpu_t *on, task_t *task) {
     }
 }
 
-// In an array of GATHER, from `first` on: in reverse, so that the owner, who pops the newest, comes to the first one first. They are READY
-// already.
-static void push_gathered(scheduler_cpu_t *on, void **tasks, uint32_t first) {
+void queue_gathered(scheduler_cpu_t *on, void **tasks, uint32_t first) {
     uint32_t count = GATHER - first;
     if (count == 0) {
         return;
@@ -91,15 +87,15 @@ bool queue_take_inbox(scheduler_cpu_t *on, scheduler_cpu_t *from) {
             task_t *next = next_of(task);
             gathered[--first] = task;
             if (first == 0) {
-                push_gathered(on, gathered, first);
+                queue_gathered(on, gathered, first);
                 first = GATHER;
             }
             task = next;
         }
-        push_gathered(on, gathered, first);
+        queue_gathered(on, gathered, first);
         batch = older;
     }
-    return found;
+    return blocks_take(on, from) || found; // after the chain, so that they, which are older mostly, are popped before it
 }
 
 // Those that `on` may run to its lists; the others go back, and their CPU is woken for them.
@@ -213,9 +209,16 @@ static void enqueue(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t co
 }
 
 void scheduler_enqueue_batch(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t count, uint8_t cpu) {
-    if (count > 0) {
-        enqueue(scheduler, tasks, count, cpu < scheduler->cpu_count ? cpu : queue_pick(scheduler, tasks[0]));
+    if (count == 0) {
+        return;
     }
+    uint32_t at = cpu < scheduler->cpu_count ? cpu : queue_pick(scheduler, tasks[0]);
+    uint32_t done = blocks_hand_in(scheduler, tasks, count, &scheduler->cpus[at]);
+    /* edge SLEEP:S — who sleeps, after work was published; :S is in steal_look */
+    if (done > 0 && sleeping(atomic_load_seq_cst_u64(&scheduler->idle)) > 0) {
+        wake_for_work(scheduler, at);
+    }
+    enqueue(scheduler, tasks + done, count - done, at);
 }
 
 status_t scheduler_enqueue_wide(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t count, uint32_t cpu) {

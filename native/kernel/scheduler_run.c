@@ -57,6 +57,14 @@ static void count_runs(scheduler_cpu_t *on) {
     }
 }
 
+// After a look at what was handed in, and at what is old: until the next.
+static void looked(scheduler_cpu_t *on, uint64_t room) {
+    uint64_t look = knob_of(on->scheduler, SCHEDULER_LOOK);
+    on->ahead = room < look ? room : look;
+    on->beyond = room - on->ahead;
+    on->look_left = look - on->ahead; // what is left of it after this run
+}
+
 // Out of line, so that what is between two tasks stays short: the look at what was handed in, and at what is old, or nothing was there.
 // NULL: nothing is found, or the room is used up.
 static __attribute__((noinline)) task_t *take_slowly(scheduler_cpu_t *on) {
@@ -68,10 +76,7 @@ static __attribute__((noinline)) task_t *take_slowly(scheduler_cpu_t *on) {
     bool due = on->ahead == 0;
     task_t *task = NULL;
     if (due) {
-        uint64_t look = knob_of(on->scheduler, SCHEDULER_LOOK);
-        on->ahead = room < look ? room : look;
-        on->beyond = room - on->ahead;
-        on->look_left = look - on->ahead; // what is left of it after this run
+        looked(on, room);
         (void)take_handed_in(on);
         task = own_oldest(on);
     }
@@ -285,6 +290,33 @@ uint64_t scheduler_loop(scheduler_cpu_t *on) {
 
 // --- by hand --------------------------------------------------------------------------------------------------------
 
+// Begins a task that the caller gets; whether it does. It is counted at the end: it is started, and not finished.
+static inline uint32_t dequeue_one(scheduler_cpu_t *on, task_t *task, task_t **at) {
+    if (!begin(on, task)) {
+        return 0;
+    }
+    *at = task;
+    on->ahead--;
+    on->charged++;
+    return 1;
+}
+
+// With nothing in the own queues: what was handed in, past them. It is all there is, so this is the look as well.
+static uint32_t dequeue_straight(scheduler_cpu_t *on, task_t **tasks) {
+    uint64_t room = room_of(on), look = knob_of(on->scheduler, SCHEDULER_LOOK);
+    uint32_t taken = on->levels == 0 ? blocks_take_straight(on, tasks, (uint32_t)(room < look ? room : look)) : 0;
+    if (taken == 0) {
+        return 0;
+    }
+    looked(on, room);
+    wake_found(on);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < taken; i++) {
+        count += dequeue_one(on, tasks[i], tasks + count);
+    }
+    return count;
+}
+
 uint32_t scheduler_dequeue_wide(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t max, uint32_t cpu) {
     if (cpu >= scheduler->cpu_count) {
         return 0;
@@ -292,12 +324,16 @@ uint32_t scheduler_dequeue_wide(scheduler_lockfree_t *scheduler, task_t **tasks,
     scheduler_cpu_t *on = &scheduler->cpus[cpu];
     uint32_t count = 0;
     begin_taking(on, max);
-    for (task_t *task = NULL; (task = take(on, on->asymmetric)) != NULL;) {
-        if (begin(on, task)) {
-            tasks[count++] = task;
-            on->ahead--;
-            on->charged++; // counted below: they are started, and not finished
+    for (;;) {
+        task_t *task = on->ahead != 0 ? own_next(on, on->asymmetric) : NULL;
+        if (task == NULL) {
+            count += dequeue_straight(on, tasks + count);
+            task = take_slowly(on);
         }
+        if (task == NULL) {
+            break;
+        }
+        count += dequeue_one(on, task, tasks + count);
     }
     end_taking(on);
     count_up(&on->counts.started, count);

@@ -127,8 +127,8 @@ task_t *steal_round(scheduler_cpu_t *on) {
         count_up(&on->counts.tries, 1);
         task_t *task = NULL;
         if (queue_take_inbox(on, from) || queue_take_bound(on, from)) {
-            count_up(&on->counts.steals, 1);
-            task = own_next(on, on->asymmetric);
+            task = own_next(on, on->asymmetric); // unless all have masks, and have gone on to the CPUs of these
+            count_up(&on->counts.steals, task != NULL ? 1 : 0);
         }
         task = task != NULL ? task : steal_from(on, from);
         if (task != NULL) {
@@ -160,6 +160,10 @@ bool steal_look(scheduler_cpu_t *on) {
         scheduler_cpu_t *from = &on->scheduler->cpus[i];
         /* edge SLEEP:S — what was handed in; :S is in push_chain */
         if (atomic_load_seq_cst_u64(&from->inbox) != 0 || queue_take_bound(on, from)) {
+            return true;
+        }
+        /* edge SLEEP:S — as above; :S is in blocks_hand_in */
+        if (atomic_load_seq_cst_u64(&from->full) != 0) {
             return true;
         }
         for (uint32_t level = 0; level < TASK_PRIORITIES; level++) {

@@ -15,6 +15,11 @@ static void *steps_alloc(size_t bytes);
 #define shared_alloc_aligned(bytes) steps_alloc(bytes)
 #define WAKE_FROM 1u // a lone task wakes, too: there is no time after which it would be found
 #define LONE_ROUNDS 1u
+#define BLOCK_TASKS 4u // few and small, so that they are full and used up
+#define BLOCK_FROM 2u
+#define BLOCKS 2u
+#define BLOCKS_OF_MANY 2u
+#define MANY_CPUS 64u
 
 static bool starved; // no deque grows, most of the time
 
@@ -22,6 +27,7 @@ static bool starved; // no deque grows, most of the time
 #include "../kernel/deque.c"
 #include "../kernel/scheduler_run.c"
 #include "../kernel/scheduler_queue.c"
+#include "../kernel/scheduler_blocks.c"
 #undef NOBODY
 #include "../kernel/scheduler_steal.c"
 #undef NOBODY
@@ -324,7 +330,9 @@ static void produce(void) {
         for (unsigned k = 0; k < count; k++) {
             batch[k] = &tasks[i + k];
         }
-        if (scheduler_enqueue_wide(scheduler, batch, count, (uint32_t)draw((uint64_t)cpu_count)) != STATUS_OK) {
+        if (draw(2) == 0) {
+            scheduler_enqueue_batch(scheduler, batch, count, (uint8_t)draw((uint64_t)cpu_count));
+        } else if (scheduler_enqueue_wide(scheduler, batch, count, (uint32_t)draw((uint64_t)cpu_count)) != STATUS_OK) {
             violation("S1: an enqueue fails");
         }
         i += count;

@@ -116,7 +116,11 @@ static void *producer(void *argument) {
             batch[count] = &jobs[i++].task;
         }
         uint32_t cpu = mix(i) % 4 == 0 ? SCHEDULER_ANY_CPU : (uint32_t)(mix(i) % CPUS);
-        EXPECT_EQ(scheduler_enqueue_wide(scheduler, batch, count, cpu), STATUS_OK);
+        if (mix(seed ^ i) % 2 == 0) {
+            scheduler_enqueue_batch(scheduler, batch, count, (uint8_t)cpu);
+        } else {
+            EXPECT_EQ(scheduler_enqueue_wide(scheduler, batch, count, cpu), STATUS_OK);
+        }
     }
     for (unsigned round = 0; atomic_load_acquire_u32(&finished) == 0; round++) {
         for (uint32_t i = number; i < TASKS; i += PRODUCERS) {
