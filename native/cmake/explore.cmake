@@ -11,7 +11,12 @@ target_compile_definitions(explore_flags INTERFACE "ORCH_ATOMICS_BACKEND=\"atomi
 target_include_directories(explore_flags INTERFACE "${CMAKE_SOURCE_DIR}/include" "${CMAKE_SOURCE_DIR}/explore")
 target_link_libraries(explore_flags INTERFACE orch_flags)
 
-file(GLOB explorer_scenarios CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/explore/scenario_*.c")
+# Of one's own, instead of the kernel's: absolute paths (tools/explore_own.py).
+if(ORCH_SCENARIOS)
+  set(explorer_scenarios ${ORCH_SCENARIOS})
+else()
+  file(GLOB explorer_scenarios CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/explore/scenario_*.c")
+endif()
 foreach(source IN LISTS explorer_scenarios)
   get_filename_component(name "${source}" NAME_WE)
   add_library(${name} OBJECT "${source}")
