@@ -3,7 +3,7 @@ launch, its median over the launches of each cell, with an interval.
 
 What slows the machine while a launch runs slows both arms, and drops out of their ratio. A core's other thread does not: it slows
 what counts instructions, and not what waits. So of one thread's launches those with a core of their own are judged alone where there are at least
-three, and the others are counted. What two threads do to each other depends on whether they share a core: `beside` holds the ratio
+three; else those without, and that is said. What two threads do to each other depends on whether they share a core: `beside` holds the ratio
 against what the same launch shows of the machine, and the plain ratio is told besides.
 
 With a bound the target is met where the whole interval is on its side, missed where none of it is, and undecided otherwise.
@@ -53,11 +53,11 @@ def analyse(tables: Tables, plan: Plan, job: JobPlan | None, parameters: Paramet
         kept = own_core.comparable(rows)
         found = ratios(kept, asked["metric"], asked["base"].split(","), asked["beside"] or "")
         plain = ratios(kept, asked["metric"], asked["base"].split(",")) if asked["beside"] else {}
-        apart = rows[~rows.index.isin(kept.index)].groupby("step")["launch"].nunique()
+        cores = own_core.told(rows)
         missing = [s for s in steps if not found.get(s.id)]
         both = f"{asked['metric']} over {asked['base']}"
         findings += [
-            _finding(s, found[s.id], asked, plan.seed, _besides(plain.get(s.id), apart.get(s.id, 0)), marks)
+            _finding(s, found[s.id], asked, plan.seed, _besides(plain.get(s.id), cores.get(s.id, "")), marks)
             for s in steps
             if found.get(s.id)
         ]
@@ -97,13 +97,9 @@ def _machine(values: Mapping[str, float], top: str, bottom: str) -> float | None
     return values[top] / values[bottom] if values.get(top, 0) > 0 and values.get(bottom, 0) > 0 else None
 
 
-def _besides(plain: Sequence[float] | None, apart: int) -> str:
-    told = []
-    if plain:
-        told.append(f"the plain ratio is {min(plain):.3g} to {max(plain):.3g}")
-    if apart:
-        told.append(f"{apart} launch(es) beside a busy sibling left out")
-    return "; ".join(["", *told])
+def _besides(plain: Sequence[float] | None, cores: str) -> str:
+    spread = f"the plain ratio is {min(plain):.3g} to {max(plain):.3g}" if plain else ""
+    return "".join(f"; {words}" for words in (spread, cores) if words)
 
 
 def _finding(

@@ -106,18 +106,23 @@ def _figures(tables: Tables) -> list[str]:
 
 
 def _crowded(tables: Tables) -> list[str]:
-    """The launches that stand in no row of the figures: beside a busy sibling."""
+    """The launches that stand in no row of the figures, for they had a core of another kind."""
     arms = _arms(tables)
     rest = arms[~arms.index.isin(comparable(arms).index)]
     if not len(rest):
         return []
-    lines = ["", "### Beside a busy sibling", ""]
-    lines += [
-        "What the same arms cost where the core's other thread was busy: medians of the launches left out above.",
-        "",
-    ]
+    lines = ["", "### The other launches", ""]
+    lines += ["What the same arms cost in the launches left out above. Medians.", ""]
     lines += _head(
-        "operation", "cell", "launches", "floor", "baseline", "ours", "ours / floor", "baseline / ours"
+        "operation",
+        "cell",
+        "core",
+        "launches",
+        "floor",
+        "baseline",
+        "ours",
+        "ours / floor",
+        "baseline / ours",
     )
     for (job, step), rows in rest.groupby(["job", "step"], sort=False):
         medians = {str(m).removesuffix("_ns"): v for m, v in rows.groupby("metric")["value"].median().items()}
@@ -128,9 +133,9 @@ def _crowded(tables: Tables) -> list[str]:
             for a, b in (("ours", "floor"), ("baseline", "ours"))
         ]
         told = [f"{pd.Series(p).median():.3g}" if p else "–" for p in pairs]
-        lines.append(
-            _row(str(job), named, str(rows["launch"].nunique()), *(_ns(medians.get(m)) for m in _MAIN), *told)
-        )
+        core = "own" if alone(rows).all() else "shared"
+        costs = (_ns(medians.get(m)) for m in _MAIN)
+        lines.append(_row(str(job), named, core, str(rows["launch"].nunique()), *costs, *told))
     return lines
 
 

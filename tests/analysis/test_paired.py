@@ -88,13 +88,29 @@ def test_launches_with_a_core_of_their_own_are_judged_alone(tmp_path: Path) -> N
     assert "2 launch(es) beside a busy sibling left out" in found.summary
 
 
-def test_where_hardly_a_launch_had_its_core_all_are_judged(tmp_path: Path) -> None:
+def test_where_hardly_a_launch_had_its_core_the_others_are_judged_and_that_is_said(tmp_path: Path) -> None:
     own = [True, False, True, False, False, False]
     arms = {"ours_ns": [1.2 if o else 1.5 for o in own], "floor_ns": [1.0] * 6, **core(own)}
     found = paired(tmp_path, arms, max_ratio=1.3)
+    assert found.verdict is Verdict.VIOLATED
+    assert found.low == pytest.approx(1.5)
+    assert (
+        "; beside a busy sibling; 2 launch(es) with a core of their own left out; at most 1.3"
+        in found.summary
+    )
+
+
+def test_of_few_launches_all_are_judged(tmp_path: Path) -> None:
+    own = [True, False, True, False]
+    arms = {"ours_ns": [1.2 if o else 1.5 for o in own], "floor_ns": [1.0] * 4, **core(own)}
+    found = paired(tmp_path, arms, max_ratio=1.3)
     assert found.verdict is Verdict.UNKNOWN
-    assert found.high == pytest.approx(1.5)
-    assert "sibling" not in found.summary
+    assert (found.low, found.high) == pytest.approx((1.2, 1.5))
+
+
+def test_where_every_launch_had_its_core_nothing_is_said(tmp_path: Path) -> None:
+    arms = {"ours_ns": [1.2] * 4, "floor_ns": [1.0] * 4, **core([True] * 4)}
+    assert "sibling" not in paired(tmp_path, arms, max_ratio=1.3).summary
 
 
 def test_what_the_machine_does_to_the_floor_is_taken_out_and_the_plain_ratio_told(tmp_path: Path) -> None:
