@@ -19,6 +19,7 @@ def broken(piece: int) -> int:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_pieces_are_done_by_ray_in_order_and_here_when_it_is_gone(tmp_path: Path) -> None:
     with DriverSeats([], tmp_path) as seats:
         answers = seats.spread(whose, range(5))
