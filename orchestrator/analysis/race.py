@@ -33,6 +33,8 @@ SHAPE: Shape = {
 
 #: Endings of a launch that say nothing of the code under test.
 _NEUTRAL = ("launch_lost", "launch_stopped")
+#: A longer token stands in the evidence alone.
+_SHORT = 200
 #: Those after which nothing is known: it did not do its work.
 _CONTRACT = re.compile(r"[A-Z]\d+")
 _DID_NOT_RUN = ("launch_error", "launch_not_started")
@@ -191,7 +193,7 @@ class _Job:
             f"launch{'es' * (len(launches) != 1)}"
             f"{f', {len(launches) / hours:.3g} per host-hour' if hours else ''}; "
             f"first {first.step.id} launch {first.launch}: {first.text}"
-            f"{f'; orch replay {token}' if token else ''}"
+            f"{f'; orch replay {token}' if 0 < len(token) <= _SHORT else ''}"
         )
         return Finding(
             analysis="race",
@@ -289,12 +291,15 @@ def _described(step: StepPlan, launch: int, row: _Row) -> Seen:
     """A violation that the program put into words."""
     data = row.data
     text = str(data.get("message") or data.get("evidence") or row.text)
-    contract, functions, trace = str(data.get("contract") or ""), data.get("functions"), data.get("trace")
+    contract, trace = str(data.get("contract") or ""), data.get("trace")
+    # of the explorer: SUBJECT:race:FUNCTION:FUNCTION, or SUBJECT and what was expected
+    signature = str(data.get("signature") or "").split(":")
+    functions = tuple(signature[2:4]) if signature[1:2] == ["race"] and len(signature) == 4 else ()
     return Seen(
         step,
         launch,
         contract if _CONTRACT.fullmatch(contract) else kind_of(text),
-        tuple(map(str, functions)) if isinstance(functions, list) else (),
+        functions,
         text,
         row.t,
         str(data.get("token") or ""),

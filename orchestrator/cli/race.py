@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.score import score
 from orchestrator.errors import EXIT_OK, EXIT_VIOLATED, InputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Look for races, have one again, and measure what would have been found.", no_args_is_help=True
 )
+
+app.command("score")(score)
 
 Inventory = Annotated[
     str | None,

@@ -1,7 +1,7 @@
 """Have one run of the explorer again, from its token, here or on another host.
 
-A token is `build:subject:scenario:strategy:model:seed:decisions`: the program of that very source makes of it what it
-made before, on any host.
+A token is `build:subject:scenario:strategy:model:seed:…`, and the rest is the program's own affair: that of the very
+source makes of it what it made before, on any host.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from orchestrator.model.address import Address
 from orchestrator.transport import Completed, open_link
 
 _BUILD = re.compile(r"[0-9a-f]{16}")
-_PARTS = ("build", "subject", "scenario", "strategy", "model", "seed", "decisions")
+_PARTS = ("build", "subject", "scenario", "strategy", "model", "seed")
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Replayed:
 def parts_of(token: str) -> dict[str, str]:
     """Raises InputError where it is no token."""
     parts = token.strip().split(":")
-    if len(parts) != len(_PARTS) or not _BUILD.fullmatch(parts[0]) or not all(parts):
+    if len(parts) < len(_PARTS) or not _BUILD.fullmatch(parts[0]) or not all(parts[: len(_PARTS)]):
         where = token if len(token) <= 60 else token[:60] + "…"
         raise InputError(
-            f"token {where!r}", f"is none: one is {':'.join(_PARTS)}", "copy it whole from the finding"
+            f"token {where!r}", f"is none: one is {':'.join(_PARTS)}:…", "copy it whole from the finding"
         )
-    return dict(zip(_PARTS, parts, strict=True))
+    return dict(zip(_PARTS, parts, strict=False))
 
 
 def explorer_of(digest: str) -> Variant:

@@ -15,7 +15,7 @@ from orchestrator.model.race import WORKLOAD
 from orchestrator.results.launch import FAILURES, Launch
 from orchestrator.results.rebuild import Rebuilt
 
-_TOKEN = re.compile(r"orch replay ([0-9a-f]{16}(?::[^:\s]+){6})")
+_TOKEN = re.compile(r"orch replay ([0-9a-f]{16}(?::[^:\s]*){6,})")
 #: Of what was found on real cores.
 LAUNCHES = 5
 #: More signatures than these are left to whoever reads the report.
@@ -83,7 +83,7 @@ def _name(number: int) -> str:
 
 def _explored(number: int, token: str, host: str) -> dict[str, Any]:
     """One execution: the one that the token is of."""
-    _, _, scenario, strategy, model, seed, _ = token.split(":")
+    scenario, strategy, model, seed = token.split(":")[2:6]
     settings = {"bench": scenario, "strategy": strategy, "model": model, "executions": 1}
     return {**_job(number, settings, host, int(seed)), "variant": "explore", "measure": {"seconds": "10s"}}
 

@@ -24,7 +24,7 @@ WARNING: ThreadSanitizer: data race (pid=1)
 SUMMARY: ThreadSanitizer: data race native/kernel/deque.c:10 in deque_grow
 """.splitlines()
 
-TOKEN = "0123456789abcdef:deque:deque_pair:rotate:c11:293:-"
+TOKEN = "0123456789abcdef:deque:deque_pair:rotate:c11:293:0:-"
 
 
 def explored(number: int, scenario: str = "deque_pair", subject: str = "deque", host: str = "h1") -> StepPlan:

@@ -14,7 +14,7 @@ from orchestrator.engine.replay import explorer_of, parts_of, replay
 from orchestrator.errors import InputError, RemoteFailed
 from orchestrator.model.address import Address
 
-TOKEN = "0123456789abcdef:deque:deque_fenced:rotate:c11:293:-"
+TOKEN = "0123456789abcdef:deque:deque_fenced:rotate:c11:293:0:-"
 
 PROGRAM = """\
 #!/bin/sh
@@ -57,7 +57,7 @@ def here() -> Address:
 
 @pytest.mark.parametrize(
     "token",
-    ["", "deque", TOKEN + ":x", TOKEN.replace("0123", "xyz!"), TOKEN.replace(":293:", "::"), "a" * 5000],
+    ["", "deque", TOKEN.replace("0123", "xyz!"), TOKEN.replace(":293:", "::"), "a" * 5000],
 )
 def test_what_is_no_token_is_refused_in_one_line(token: str) -> None:
     with pytest.raises(InputError, match="is none: one is build:subject:scenario") as refused:

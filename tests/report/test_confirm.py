@@ -11,7 +11,7 @@ from orchestrator.model.plan import JudgeSpec, StepPlan
 from orchestrator.report.confirm import LAUNCHES, confirmation, confirmed
 from orchestrator.results.rebuild import Rebuilt, rebuild
 
-TOKEN = "0123456789abcdef:deque:deque_fenced:pct2:c11:293:-"
+TOKEN = "0123456789abcdef:deque:deque_fenced:pct2:c11:293:0:-"
 
 
 def step(number: int, host: str, detector: str = "explore") -> StepPlan:

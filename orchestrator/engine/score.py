@@ -1,0 +1,111 @@
+"""Let every detector look for every planted fault of a source tree: `tools/try_mutants.py` of that tree does it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.bundle.build import is_source
+from orchestrator.errors import BuildError, InputError
+from orchestrator.model.race import DETECTORS, SUBJECTS
+
+#: Of the stress of a mutant: more than there are CPUs, so that threads are torn from each other.
+STRESS_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Asked:
+    """``budget_s``: of one trial, which is one mutant, one detector, one seed. ``keep``: answers of an earlier, broken-off run
+    of the same, and where those of this one are added; None: nowhere."""
+
+    detectors: Sequence[str]
+    seeds: Sequence[int]
+    budget_s: float
+    jobs: int
+    only: Sequence[str] = ()
+    mutants: Path | None = None
+    decoys: Path | None = None
+    keep: Path | None = None
+
+
+def score(source: Path, asked: Asked) -> Iterator[dict[str, Any]]:
+    """The records as they come. Raises InputError (no such tree, no mutants, an unknown name), BuildError."""
+    tool = source / "tools" / "try_mutants.py"
+    if not is_source(source) or not tool.is_file():
+        raise InputError(str(source), "there is no native source tree with planted faults here")
+    question = json.dumps(_question(source, asked))
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as complaints,
+        subprocess.Popen(
+            [sys.executable, str(tool)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+        ) as process,
+    ):
+        try:
+            yield from _answers(process, question, asked.keep)
+        finally:
+            process.terminate()
+        complaints.seek(0)
+        said = complaints.read().strip()
+        if process.returncode != 0:
+            raise BuildError(
+                str(tool), said.splitlines()[-1] if said else f"exit status {process.returncode}"
+            )
+
+
+def _answers(process: subprocess.Popen[str], question: str, keep: Path | None) -> Iterator[dict[str, Any]]:
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("pipes were asked for")
+    with contextlib.suppress(BrokenPipeError):  # it gave up before it had heard all: its words follow
+        process.stdin.write(question)
+        process.stdin.close()
+    for line in process.stdout:
+        if keep is not None:
+            with keep.open("a") as kept:
+                kept.write(line)
+        yield json.loads(line)
+    process.wait()
+
+
+def _question(source: Path, asked: Asked) -> dict[str, Any]:
+    mutants = asked.mutants or source / "mutants"
+    decoys = asked.decoys or source / "mutants" / "decoys"
+    if not mutants.is_dir():
+        raise InputError(f"--mutants {mutants}", "is no folder")
+    there = {p.stem for folder in (mutants, decoys) for p in folder.glob("*.patch")}
+    for name in asked.only:
+        if name not in there:
+            raise InputError(
+                f"--only {name}", "there is no such mutant", f"there are {len(there)} in {mutants}"
+            )
+    return {
+        "detectors": [
+            {"name": d.name, "variant": d.variant, "threads": 1 if d.explores else STRESS_THREADS}
+            for d in (DETECTORS[n] for n in asked.detectors)
+        ],
+        "subjects": {
+            name: {
+                "sources": list(s.sources),
+                "benches": [[b["name"], dict(b["settings"])] for b in map(asdict, s.benches)],
+                "gates": list(s.gates),
+            }
+            for name, s in SUBJECTS.items()
+        },
+        "mutants": str(mutants.resolve()),
+        "decoys": str(decoys.resolve()) if decoys.is_dir() else "",
+        "only": list(asked.only),
+        "seeds": list(asked.seeds),
+        "budget_s": asked.budget_s,
+        "jobs": asked.jobs,
+        "keep": str(asked.keep.resolve()) if asked.keep else "",
+    }

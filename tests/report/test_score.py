@@ -1,0 +1,97 @@
+"""The scoreboard counts what the trials say, and a trial that was not made is no kill."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.report.score import lines, scoreboard
+
+
+def trial(mutant: str, detector: str, seed: int = 1, *, killed: bool = True, **given: Any) -> dict[str, Any]:
+    base = {
+        "type": "trial",
+        "mutant": mutant,
+        "decoy": False,
+        "breaks": "S1",
+        "kinds": [],
+        "subjects": ["deque"],
+        "detector": detector,
+        "seed": seed,
+        "killed": killed,
+        "seconds": 1.0,
+        "executions": 100.0,
+        "report": "S1: twice" if killed else "",
+        "token": "t" if killed and detector == "explore" else "",
+        "replayed": True if killed and detector == "explore" else None,
+        "switches": 2 if killed and detector == "explore" else None,
+    }
+    return {**base, **given}
+
+
+BOTH = ("explore", "tsan")
+
+
+def test_a_mutant_is_killed_where_one_detector_kills_it_with_one_seed() -> None:
+    board = scoreboard(
+        [
+            trial("a", "explore", 1, killed=False),
+            trial("a", "explore", 2),
+            trial("a", "tsan", 1, killed=False),
+            trial("b", "explore", 1, killed=False),
+            trial("b", "tsan", 1, killed=False),
+        ],
+        BOTH,
+    )
+    assert board["total"] == {"planted": 2, "killed": 1, "decoys": 0, "false_alarms": 0, "unusable": 0}
+    assert (board["detectors"]["explore"]["killed"], board["detectors"]["explore"]["with_every_seed"]) == (
+        1,
+        0,
+    )
+    assert board["detectors"]["tsan"]["killed"] == 0
+    assert any(line.startswith("survived: b") for line in lines(board))
+
+
+def test_a_kill_is_unique_where_nobody_else_has_it() -> None:
+    board = scoreboard([trial("a", "explore"), trial("a", "tsan"), trial("b", "tsan")], BOTH)
+    assert (board["detectors"]["explore"]["unique"], board["detectors"]["tsan"]["unique"]) == (0, 1)
+
+
+def test_a_report_of_a_decoy_is_a_false_alarm_and_no_kill() -> None:
+    board = scoreboard([trial("d", "tsan", decoy=True), trial("e", "tsan", decoy=True, killed=False)], BOTH)
+    assert board["total"] == {"planted": 0, "killed": 0, "decoys": 2, "false_alarms": 1, "unusable": 0}
+    assert board["detectors"]["tsan"]["false_alarms"] == 1
+    assert any(line.startswith("false alarm: d: tsan: S1: twice") for line in lines(board))
+
+
+def test_seconds_and_executions_are_of_kills_alone() -> None:
+    made = [trial("a", "explore", n, seconds=float(n), executions=n * 10.0) for n in range(1, 11)]
+    made += [trial("a", "explore", 99, killed=False, seconds=1000.0)]
+    explore = scoreboard(made, BOTH)["detectors"]["explore"]
+    assert (explore["seconds_median"], explore["seconds_p90"]) == (5.5, 9.0)
+    assert (explore["executions_median"], explore["executions_p90"]) == (55.0, 90.0)
+    assert explore["replayed"] == pytest.approx(1.0)
+
+
+def test_a_detector_that_was_not_asked_has_nothing_to_show() -> None:
+    board = scoreboard([trial("a", "explore", replayed=False)], BOTH)
+    assert board["detectors"]["tsan"]["asked"] == 0
+    assert board["detectors"]["tsan"]["seconds_median"] is None
+    assert board["detectors"]["explore"]["replayed"] == 0.0
+    assert any(line.startswith("tsan") and "–" in line for line in lines(board))
+
+
+def test_kinds_void_and_unusable_are_told() -> None:
+    records = [
+        trial("a", "explore", kinds=["aba", "weak-memory"]),
+        trial("b", "explore", kinds=["aba"], killed=False),
+        {"type": "void", "detector": "tsan", "subject": "deque", "report": "baseline_churn: data race"},
+        {"type": "unusable", "mutant": "c", "report": "c.patch does not apply: x\ny"},
+    ]
+    board = scoreboard(records, BOTH)
+    assert board["kinds"] == {"aba": {"planted": 2, "killed": 1}, "weak-memory": {"planted": 1, "killed": 1}}
+    told = list(lines(board))
+    assert "by kind: aba 1 of 2, weak-memory 1 of 1" in told
+    assert "void: tsan for deque: baseline_churn: data race" in told
+    assert "not tried: c: c.patch does not apply: x" in told
