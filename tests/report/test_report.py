@@ -269,3 +269,20 @@ def test_one_cause_of_many_failures_is_told_once_and_the_verdict_stays_short(tmp
     verdict = next(line for line in text.splitlines() if line.startswith("VIOLATED"))
     assert len(verdict) < 400
     assert verdict.endswith("0 of 3 planned cells ran, 3 failed")
+
+
+def test_a_history_that_cannot_have_happened_is_drawn_below_its_finding(tmp_path: Path) -> None:
+    step = rf.step("lin", bench="history_deque")
+    builder = rf.Builder.make(
+        tmp_path, rf.plan([step], [rf.job("lin", judges=[rf.judge("linearizability")])])
+    )
+    push = {"t": 0, "op": "push", "obj": 0, "arg": [1], "ret": None, "inv": 0, "res": 10}
+    pop = {"t": 0, "op": "pop", "obj": 0, "arg": None, "ret": None, "inv": 20, "res": 30}
+    window = {"type": "history", "spec": "deque", "window": 0, "ops": [push, pop], "last": True}
+    good = rf.good_records(step)
+    builder.launch(step, rf.launch_entries(step, 0, [*good[:-1], window, good[-1]]))
+    folder = builder.say("step_done", step).finish()
+    text = show(folder, rebuild(folder), width=200)
+    assert "linearizability, lin deque: 1 of 1 windows with 2 calls are not linearizable" in text
+    drawn = [line.split() for line in text.splitlines() if "┌" in line or "└" in line]
+    assert drawn == [["0", "┌", "push([1])"], ["10", "└", "–"], ["20", "┌", "pop()"], ["30", "└", "–"]]
