@@ -190,7 +190,7 @@ static task_verdict_t add(task_t *task, scheduler_cpu_t *on) {
     return TASK_DONE;
 }
 
-// This thread drives one CPU after the other, and each gets so many tasks that its deque grows several times.
+// This thread drives one CPU after the other, and each gets so many tasks that its deques grow several times.
 static void run_on_each(scheduler_lockfree_t *scheduler, uint32_t cpus) {
     task_t *tasks = aligned_alloc(_Alignof(task_t), TASKS * sizeof *tasks);
     EXPECT(tasks != NULL);
@@ -198,7 +198,7 @@ static void run_on_each(scheduler_lockfree_t *scheduler, uint32_t cpus) {
         scheduler_cpu_t *on = NULL;
         EXPECT_EQ(scheduler_attach(scheduler, i, &on), STATUS_OK);
         for (uint32_t t = 0; t < TASKS; t++) {
-            task_init(&tasks[t], add, NULL, TASK_PRIORITY_NORMAL, NULL);
+            task_init(&tasks[t], add, NULL, (uint8_t)(t % TASK_PRIORITIES), NULL);
             tasks[t].user = t;
             scheduler_spawn(on, &tasks[t]);
         }
@@ -240,7 +240,7 @@ static void queues_are_where_they_were_put(void) {
         unsigned wanted = numa_nearest_memory(topology, numa_node_of_cpu(topology, i));
         const deque_t *deque = &scheduler->cpus[i].deques[TASK_PRIORITY_NORMAL];
         unsigned first = numa_node_of_page(topology, scheduler->cpus[i].deques[0].ring);
-        unsigned grown = numa_node_of_page(topology, deque->ring), last = numa_node_of_page(topology, &deque->slots[TASKS / 2]);
+        unsigned grown = numa_node_of_page(topology, deque->ring), last = numa_node_of_page(topology, &deque->slots[TASKS / 8]);
         EXPECT(denied || ((first == wanted || first == nodes) && (grown == wanted || grown == nodes) && (last == wanted || last == nodes)));
         printf("CPU %u: queues asked for on node %u, found on %u, %u and %u\n", i, wanted, first, grown, last);
     }
