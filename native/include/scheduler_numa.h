@@ -28,7 +28,8 @@ typedef struct scheduler_numa {
 } scheduler_numa_t;
 
 // scheduler_create with node_of, node_distance, nodes and memory of `config` worked out from `numa`, whatever they were. A CPU's victims
-// come nearest node first, its own before all. Of the queues, the arrays of the deques lie exactly as asked; the rest of a CPU's
+// come nearest node first, its own before all. Of the queues, the arrays of the deques and the blocks of
+// batches lie exactly as asked; the rest of a CPU's
 // words in whole pages, of which one that the words of two CPUs share lies where the later one's do: number CPUs of a node one after
 // the other. OK, INVALID (as create, or `queues` out of range) or NO_MEMORY.
 status_t scheduler_create_numa(const scheduler_config_t *config, const scheduler_numa_t *numa, scheduler_lockfree_t **scheduler);

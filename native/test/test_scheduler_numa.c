@@ -155,8 +155,9 @@ static void each_cpu_s_queues_are_asked_for_on_its_node(void) {
         unsigned of_ring = last_asked(scheduler->cpus[i].deques[0].ring);
         EXPECT_EQ(asked[of_ring].mode, NUMA_MODE_BIND);
         EXPECT_EQ(asked[of_ring].nodes, nodes[i / 2]);
-        unsigned of_words = last_asked(&scheduler->cpus[i]);
+        unsigned of_words = last_asked(&scheduler->cpus[i]), of_blocks = last_asked(scheduler->cpus[i].blocks);
         EXPECT_EQ(asked[of_words].mode, NUMA_MODE_BIND);
+        EXPECT_EQ(asked[of_blocks].nodes, nodes[i / 2]);
     }
     EXPECT_EQ(asked[last_asked(&scheduler->cpus[CPUS - 1])].nodes, nodes[NODES - 1]);
     scheduler_destroy(scheduler);
