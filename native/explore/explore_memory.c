@@ -22,6 +22,7 @@ size_t memory_used;
 uint32_t *memory_index;
 uint8_t *memory_state;
 location_t *memory_locations;
+static uint16_t *owner; // per 16 bytes of the arena: number of the block, where one is
 static block_t blocks[BLOCKS_MAX];
 static unsigned block_count, freed_count;
 static unsigned location_count;
@@ -38,11 +39,35 @@ static void *map(uintptr_t at, size_t bytes) {
     return made;
 }
 
+// Memory in units.
+static inline void fill(char *at, int byte, size_t bytes) {
+    if (bytes > 16 * UNIT) {
+        memset(at, byte, bytes);
+        return;
+    }
+    __m128i all = _mm_set1_epi8((char)byte);
+    for (size_t i = 0; i < bytes; i += UNIT) {
+        _mm_store_si128((__m128i *)(void *)(at + i), all);
+    }
+}
+static inline void set_state(const block_t *block, uint8_t state) {
+    uint8_t *at = memory_state + (size_t)(block->at - memory_arena) / UNIT;
+    size_t count = block->bytes / UNIT;
+    if (count > 16) {
+        memset(at, state, count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        at[i] = state;
+    }
+}
+
 void memory_reset(void) {
     if (memory_arena == NULL) {
         memory_arena = map(ARENA_AT, ARENA);
         memory_index = map(0, ARENA);
         memory_state = map(0, ARENA / UNIT);
+        owner = map(0, ARENA / UNIT * sizeof *owner);
         memory_locations = map(0, LOCATIONS_MAX * sizeof *memory_locations);
     }
     for (unsigned i = 0; i < location_count; i++) {
@@ -52,7 +77,7 @@ void memory_reset(void) {
         if (blocks[i].bytes > LARGE) {
             (void)madvise(blocks[i].at, blocks[i].bytes, MADV_DONTNEED);
         } else {
-            memset(blocks[i].at, 0, blocks[i].bytes);
+            fill(blocks[i].at, 0, blocks[i].bytes);
         }
     }
     memory_used = 0;
@@ -72,21 +97,11 @@ void memory_expect_all_freed(void) {
 
 static bool is_in_arena(const void *at) { return (size_t)((const char *)at - memory_arena) < memory_used; }
 
-static block_t *block_of(const void *at) {
-    unsigned low = 0;
-    for (unsigned high = block_count; high - low > 1;) {
-        unsigned middle = (low + high) / 2;
-        if (blocks[middle].at <= (const char *)at) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return &blocks[low];
-}
+static inline uint8_t state_of(const void *at) { return memory_state[(size_t)((const char *)at - memory_arena) / UNIT]; }
+static inline block_t *block_of(const void *at) { return &blocks[owner[(size_t)((const char *)at - memory_arena) / UNIT]]; }
 
 int memory_block_number(const void *at, size_t *offset) {
-    if (!is_in_arena(at)) {
+    if (!is_in_arena(at) || state_of(at) == NOT_GIVEN) {
         return -1;
     }
     const block_t *block = block_of(at);
@@ -117,7 +132,7 @@ location_t *memory_static(const void *at) {
 
 location_t *memory_new_location(const void *at, unsigned bytes) {
     block_t *block = block_of(at);
-    if ((const char *)at + bytes > block->at + block->asked) {
+    if (state_of(at) == NOT_GIVEN || (const char *)at + bytes > block->at + block->asked) {
         explore_fail("out of bounds: %p is behind the end of a block", at);
     }
     if (location_count == LOCATIONS_MAX) {
@@ -155,7 +170,7 @@ static void begin_again(block_t *block) { // the same addresses, and no history
             begin_location(&memory_locations[index - 1], block->at + i, block);
         }
     }
-    memset(block->at, 0, block->bytes);
+    fill(block->at, 0, block->bytes);
     block->freed = false;
     freed_count--;
 }
@@ -174,8 +189,11 @@ static void *take(size_t bytes, size_t alignment) {
         block = &blocks[block_count++];
         *block = (block_t){.at = memory_arena + from, .bytes = rounded};
         memory_used = from + rounded;
+        for (size_t i = from / UNIT; i < memory_used / UNIT; i++) {
+            owner[i] = (uint16_t)(block - blocks);
+        }
     }
-    memset(memory_state + (size_t)(block->at - memory_arena) / UNIT, GIVEN, rounded / UNIT);
+    set_state(block, GIVEN);
     block->asked = bytes;
     block->thread = running;
     block->time = model_time();
@@ -207,7 +225,7 @@ static void give(void *memory) {
     }
     schedule_door(DOOR_ANY, memory, false);
     TRACE(SAID_FREE, ORDER_RELAXED, memory, 0, 0, false);
-    block_t *block = is_in_arena(memory) ? block_of(memory) : NULL;
+    block_t *block = is_in_arena(memory) && state_of(memory) != NOT_GIVEN ? block_of(memory) : NULL;
     if (block == NULL || block->at != memory || block->freed) {
         explore_fail("%s: %p", block != NULL && block->at == memory ? "double free" : "free of what was not allocated", memory);
     }
@@ -216,9 +234,9 @@ static void give(void *memory) {
     }
     block->freed = true;
     freed_count++;
-    memset(memory_state + (size_t)(block->at - memory_arena) / UNIT, TAKEN_BACK, block->bytes / UNIT);
+    set_state(block, TAKEN_BACK);
     if (block->bytes <= LARGE) {
-        memset(block->at, POISON, block->bytes);
+        fill(block->at, POISON, block->bytes);
     }
 }
 

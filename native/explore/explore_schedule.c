@@ -51,8 +51,9 @@ static inline uint64_t next_random(uint64_t *state) { // splitmix64
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
     return x ^ x >> 31;
 }
-static inline unsigned chance(unsigned below) { // Lemire's way without a division
-    return (unsigned)(((next_random(&random_state) >> 32) * below) >> 32);
+static inline unsigned chance(unsigned below) { // one multiplication from number to number; the high bits are good
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(((random_state >> 32) * below) >> 32);
 }
 bool schedule_is_late(void) { return steps > LATE; }
 
@@ -61,7 +62,10 @@ static void begin_draws(unsigned thread, unsigned operation) {
     draw_state[thread] = (plan->seed * 0x2545f4914f6cdd1du) ^ ((uint64_t)thread + 1) << 48 ^ (uint64_t)operation << 40;
     (void)next_random(&draw_state[thread]);
 }
-uint64_t explore_draw(uint64_t below) { return (next_random(&draw_state[running]) >> 32) % below; }
+uint64_t explore_draw(uint64_t below) {
+    uint64_t drawn = next_random(&draw_state[running]);
+    return below <= UINT32_MAX ? ((drawn >> 32) * below) >> 32 : drawn % below; // a division is as long as a step
+}
 
 bool explore_operation(void) {
     unsigned number = operations[running]++;
@@ -147,25 +151,31 @@ void explore_catch_crashes(void) {
 #ifndef __x86_64__
 #error "the explorer's coroutines are written for x86-64"
 #endif
-// Saves what a call keeps, changes stacks, and goes on where the other one was.
-void explore_switch(void **from, void *to);
-__asm__(".text\n"
-        ".globl explore_switch\n"
-        ".type explore_switch, @function\n"
-        "explore_switch:\n"
-        "  push %rbp\n  push %rbx\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
-        "  mov %rsp, (%rdi)\n"
-        "  mov %rsi, %rsp\n"
-        "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbx\n  pop %rbp\n"
-        "  ret\n"
-        ".size explore_switch, .-explore_switch\n");
+// Changes stacks, and goes on where the other one was: at the label here, or at the begin of its function. A jump and no return, which
+// the processor would expect in the stack that is left.
+static inline __attribute__((always_inline)) void change_stacks(void **from, void *to) {
+    __asm__ volatile("sub $128, %%rsp\n" // below may be something of the function around
+                     "push %%rbp\n"
+                     "lea 1f(%%rip), %%rax\n"
+                     "push %%rax\n"
+                     "mov %%rsp, (%%rdi)\n"
+                     "mov %%rsi, %%rsp\n"
+                     "pop %%rax\n"
+                     "jmp *%%rax\n"
+                     "1:\n"
+                     "pop %%rbp\n"
+                     "add $128, %%rsp\n"
+                     : "+D"(from), "+S"(to)
+                     :
+                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+}
 
 static inline void go_to(unsigned next) {
     unsigned from = running;
     if (next != from) {
         const explore_site_t *site = explore_site;
         running = next;
-        explore_switch(&coroutines[from].stack_pointer, coroutines[next].stack_pointer);
+        change_stacks(&coroutines[from].stack_pointer, coroutines[next].stack_pointer);
         explore_site = site;
     }
 }
@@ -197,25 +207,28 @@ unsigned schedule_decide(unsigned count, unsigned odds) {
     return rank;
 }
 
+// Of the masks of four threads: how many there are, and the place of each.
+_Static_assert(EXPLORE_THREADS == 4, "masks of four");
+static const uint8_t count_of[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
+static const uint8_t place_of[16][4] = {{0},          {0},          {1},          {0, 1},       {2},          {0, 2},
+                                        {1, 2},       {0, 1, 2},    {3},          {0, 3},       {1, 3},       {0, 1, 3},
+                                        {2, 3},       {0, 2, 3},    {1, 2, 3},    {0, 1, 2, 3}};
+
+static inline unsigned turned(unsigned among, unsigned from) { return (among >> from | among << (4 - from)) & 15; }
 // The thread of a rank: among `among`, in the order that begins with `from`.
 static inline unsigned thread_of(unsigned among, unsigned from, unsigned rank) {
-    unsigned turned = (among >> from | among << (EXPLORE_THREADS - from)) & ((1u << EXPLORE_THREADS) - 1);
-    for (; rank > 0; rank--) {
-        turned &= turned - 1;
-    }
-    return (from + (unsigned)__builtin_ctz(turned)) % EXPLORE_THREADS;
+    return (from + place_of[turned(among, from)][rank]) & 3;
 }
 static inline unsigned rank_of(unsigned among, unsigned from, unsigned thread) {
-    unsigned turned = (among >> from | among << (EXPLORE_THREADS - from)) & ((1u << EXPLORE_THREADS) - 1);
-    unsigned place = (thread - from) % EXPLORE_THREADS;
-    return (unsigned)__builtin_popcount(turned & ((1u << place) - 1));
+    unsigned place = (thread - from) & 3;
+    return count_of[turned(among, from) & ((1u << place) - 1)];
 }
-
-static uint64_t draw_priority(void) { return (1u << 21) + (next_random(&random_state) >> 32); } // above whoever fell back
 
 static bool races(const pending_t *one, const pending_t *other) {
     return one->at == other->at && one->at != NULL && (one->door != DOOR_READ || other->door != DOOR_READ);
 }
+
+static inline uint64_t draw_priority(void) { return (1u << 21) + chance(UINT32_MAX); } // above whoever fell back
 
 // The first by priority; of POS, whoever races with it draws anew.
 static unsigned by_priority(unsigned among) {
@@ -250,14 +263,14 @@ static inline unsigned decide_thread(unsigned among, unsigned from) {
     }
     unsigned rank = 0;
     if (plan->replay) {
-        rank = replayed((unsigned)__builtin_popcount(among));
+        rank = replayed(count_of[among]);
     } else if (run.strategy == EXPLORE_RANDOM || schedule_is_late()) {
-        rank = sticky > 1 && !schedule_is_late() && chance(sticky) != 0 ? 0 : chance((unsigned)__builtin_popcount(among));
+        rank = sticky > 1 && !schedule_is_late() && chance(sticky) != 0 ? 0 : chance(count_of[among]);
     } else {
         rank = rank_of(among, from, by_priority(among));
     }
     record(rank);
-    return rank == 0 && (among >> from & 1) != 0 ? from : thread_of(among, from, rank);
+    return thread_of(among, from, rank);
 }
 
 static inline void count_step(void) {
@@ -276,7 +289,7 @@ static void fall_back(void) {
 }
 
 // Late in a run everybody gets his turn: the usual is the next one.
-static inline unsigned usual(void) { return schedule_is_late() ? (running + 1) % EXPLORE_THREADS : running; }
+static inline unsigned usual(void) { return schedule_is_late() ? (running + 1) & 3 : running; }
 
 void schedule_door(door_t door, const void *at, bool seq_cst) {
     if (running == MAIN_THREAD) {
@@ -303,7 +316,7 @@ void explore_yield(void) {
     pending[running] = (pending_t){NULL, DOOR_BEGIN, false};
     coroutines[running].priority = lowest--;
     unsigned others = ready & ~(1u << running);
-    go_to(others != 0 ? decide_thread(others, (running + 1) % EXPLORE_THREADS) : running);
+    go_to(others != 0 ? decide_thread(others, (running + 1) & 3) : running);
 }
 
 // Without a thread that is ready: those that may time out do, or all wait for ever, or all have ended.
@@ -321,7 +334,7 @@ static unsigned choose_or_end(void) {
     if (sleeper != MAIN_THREAD && ready == 0) {
         explore_fail("deadlock: thread %u waits, and nobody can wake it", sleeper);
     }
-    return ready != 0 ? decide_thread(ready, (running + 1) % EXPLORE_THREADS) : MAIN_THREAD;
+    return ready != 0 ? decide_thread(ready, (running + 1) & 3) : MAIN_THREAD;
 }
 
 void explore_wait(const void *at, unsigned bytes, uint64_t value, bool may_time_out) {
@@ -372,6 +385,7 @@ static void draw_strategy(void) {
     static const uint8_t stickiness[] = {1, 1, 3, 8};
     static const uint16_t lengths[] = {15, 50, 150, 500};
     random_state = plan->seed * 0x2545f4914f6cdd1du + plan->schedule * 0x9e6c63d0876a9a47u;
+    random_state = next_random(&random_state);
     unsigned drawn = chance(8 * 4 * 4 * 4);
     run.model = plan->model == EXPLORE_MODEL_ROTATE ? models[drawn % 4] : plan->model;
     run.strategy = plan->strategy == EXPLORE_ROTATE ? strategies[drawn / 4 % 8] : plan->strategy;
@@ -391,10 +405,7 @@ static void prepare_coroutines(void) {
         void (*entry)(void) = begin;
         *--top = NULL; // where `begin` would return to
         memcpy(--top, &entry, sizeof entry);
-        for (int saved = 0; saved < 6; saved++) {
-            *--top = NULL;
-        }
-        coroutines[i] = (coroutine_t){.stack_pointer = top, .priority = draw_priority()};
+        coroutines[i] = (coroutine_t){.stack_pointer = top, .priority = run.strategy > EXPLORE_RANDOM ? draw_priority() : 0};
         pending[i] = (pending_t){NULL, DOOR_BEGIN, false};
     }
     ready = (1u << scenario->threads) - 1;

@@ -9,7 +9,7 @@ static void *scarce_alloc(size_t bytes);
 #define shared_alloc_aligned(bytes) scarce_alloc(bytes)
 #include "../kernel/deque.c"
 
-enum { ITEMS = 40, BATCH = 4, STEAL = 8 };
+enum { ITEMS = 40, BATCH = 4, STEAL = 8, SHORT = 5 };
 
 typedef struct item {
     plain_u32_t value;
@@ -121,7 +121,54 @@ static void finish(void) {
     shared_free(deque);
 }
 
+// A few operations that may each be left out: small enough for every execution to be made, and for a million in a second.
+static void set_up_short(void) {
+    begun = scarce = false;
+    deque = shared_alloc_aligned(sizeof *deque);
+    EXPLORE_EXPECT(deque_begin(deque, 2, explore_draw(2) == 0 ? 0 : ((uint64_t)1 << 40) - 1, explore_draw(2) == 0) == STATUS_OK, "S6");
+    item_t *all = shared_alloc(SHORT * sizeof *all);
+    for (unsigned i = 0; i < SHORT; i++) {
+        items[i] = &all[i];
+        taken[i] = 0;
+    }
+    pushed = 0;
+    begun = true;
+}
+static void run_short(unsigned thread) {
+    for (unsigned left = explore_length(1, SHORT - 1); left > 0; left--) {
+        void *got[1] = {NULL};
+        if (!explore_operation()) {
+            continue;
+        }
+        if (thread != 0) {
+            got[0] = deque_steal(deque, got, 1) == 1 ? got[0] : NULL;
+        } else if (pushed < SHORT && (pushed == 0 || explore_draw(2) == 0)) {
+            plain_store_u32(&items[pushed]->value, pushed);
+            pushed++;
+            EXPLORE_EXPECT(deque_push(deque, items[pushed - 1]), "S1");
+            deque_expose(deque);
+        } else {
+            got[0] = deque_pop(deque);
+        }
+        if (got[0] != NULL) {
+            take(got[0]);
+        }
+    }
+}
+static void finish_short(void) {
+    for (void *got = deque_pop(deque); got != NULL; got = deque_pop(deque)) {
+        take(got);
+    }
+    for (unsigned i = 0; i < SHORT; i++) {
+        EXPLORE_EXPECT(taken[i] == (i < pushed), "S1");
+    }
+    shared_free(items[0]);
+    deque_end(deque);
+    shared_free(deque);
+}
+
 static const explore_scenario_t scenarios[] = {
+    {"deque_short", 2, set_up_short, run_short, finish_short},
     {"deque_fenced", 2, set_up_fenced, run, finish},
     {"deque_fenced_three", 3, set_up_fenced, run, finish},
     {"deque_asymmetric", 2, set_up_asymmetric, run, finish},
