@@ -89,7 +89,7 @@ SUBJECTS: dict[str, Subject] = {
         ("kernel/deque", "include/deque"),
     ),
     "scheduler": Subject(
-        (Bench("scheduler_churn"), Bench("task_churn")),
+        (Bench("scheduler_churn"), Bench("scheduler_idle"), Bench("task_churn")),
         ("baseline_task_churn",),
         ("kernel/scheduler", "include/scheduler"),
     ),
