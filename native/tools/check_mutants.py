@@ -11,7 +11,7 @@ A patch begins with lines that say what it is; the rest up to the first `---` is
     Bench: deque_churn [words]               a bench of orch-harness that must report a violation
     Variant: asan                            the build that they come from; default: release
 
-Without Test and Bench, a fault in the capability table or in reclamation is looked for by test_schedules and then by test_stress,
+Without Test and Bench, a fault in the capability table or in reclamation is looked for by test_explore_table and then by test_stress,
 and any other by the test that has the name of the source. `{seconds}`, `{threads}` and `{seed}` among the words are filled in.
 
 First the detectors must pass over the sources as they are: one that reports correct code proves nothing. Then for every patch: copy,
@@ -40,7 +40,7 @@ from pathlib import Path
 
 NATIVE = Path(__file__).resolve().parent.parent
 #: Words of the tests that look for a fault of no named test.
-WORDS = {"test_schedules": "{seconds} {seed}", "test_stress": "{seconds} {threads} {seed} kernel"}
+WORDS = {"test_explore_table": "20000", "test_stress": "{seconds} {threads} {seed} kernel"}
 BENCH = "run {name} --seconds 1 --warmup 0 --interval 0 --seed {seed}"
 HARNESS = "orch-harness"
 #: Seconds after which a program hangs. The explorer finds those that do by itself, and counts runs, not seconds.
@@ -263,7 +263,7 @@ def judge(mutant: Mutant, builds: dict[str, Build], options: argparse.Namespace)
         for detector in mutant.detectors:
             program = link(builds[detector.variant], detector.target, set(mutant.changed), sources)
             started = time.monotonic()
-            for attempt in range(attempts_of(detector, options)):
+            for attempt in range(options.attempts):
                 passed, report = run_once(program, detector, options, attempt + 1)
                 if not passed:
                     spent += time.monotonic() - started
@@ -272,13 +272,6 @@ def judge(mutant: Mutant, builds: dict[str, Build], options: argparse.Namespace)
                     )
             spent += time.monotonic() - started
         return Verdict(mutant.path.stem, mutant.breaks, False, "", round(spent, 2), "")
-
-
-def attempts_of(detector: Detector, options: argparse.Namespace) -> int:
-    if detector.target == "test_schedules":
-        return 1  # its seconds are full of seeds
-    attempts: int = options.attempts
-    return attempts
 
 
 # --- all of them ----------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ VALGRIND = [
     "--fair-sched=yes",  # one thread runs at a time: a waiting one must not keep the others from running
 ]
 #: Words for those that would run for a time of their own.
-WORDS = {"test_schedules": ["1", "1"], "test_stress": ["1", "2", "1"]}
+WORDS = {"test_stress": ["1", "2", "1"]}
 #: Those that take minutes under valgrind.
 LONG: set[str] = set()
 
