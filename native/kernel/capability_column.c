@@ -11,7 +11,8 @@
 // 3. Who ends a capability has closed it (slot.children); then takes the place to a token for good, then unbinds it, and only then
 //    makes it dead. Who makes a word valid looks at CLOSED after it has drawn its token: it either sees it, and leaves the token, or
 //    its token is older than that of who ends it, and the compare-and-swap fails. So nothing that is dead, by
-//    whomever, has a valid word: no call that finds a capability dead needs to help.
+//    whomever, has a valid word: no call that finds a capability dead needs to help. Who binds and finds it closed does the same:
+//    a token, and then unbinds.
 //    When it is dead, who ended it makes its token 0, if nobody has put another there.
 //
 // 4. A place changes hands in the order: the new id, a token, and then the old one is unbound; for while the old one's word may
@@ -248,6 +249,7 @@ static status_t fill_bound(capability_table_t *table, column_seat_t *seat, uint6
         status = place_fill(table, seat, place_open(seat), id);
     }
     if (status == STATUS_STALE) {
+        (void)place_open(seat); // who renewed it before the close has made it valid, and once it is unbound no change comes here any more
         seat_unbind(members_of(table), index_of(id), seat);
     }
     return status == STATUS_BUSY ? STATUS_OK : status; // who interferes last makes it valid
