@@ -39,6 +39,8 @@ CHURNS = {
         ("capability_churn", "interleave"),
         ("task_churn", "interleave"),
         ("system_mix", "local"),
+        ("kept_churn", "node:1"),
+        ("pdac_mix", "interleave"),
     )
 }
 ORDERS = {
