@@ -28,8 +28,8 @@ static const setting_t settings[] = {
     [FAR] = SETTING_INTEGER("far", 2000, 0, 1000000, "between two rounds at most so many pauses of a spinning CPU"),
 };
 
-typedef enum { HANDED_IN, SPAWNED, SPAWNED_AT_ONCE, BOUND, BLOCKING, WAYS } way_t;
-static const char *const ways[WAYS] = {"handed in", "spawned", "spawned at once", "bound", "unblocked"};
+typedef enum { HANDED_IN, HANDED_IN_AT_ONCE, SPAWNED, SPAWNED_AT_ONCE, BOUND, BLOCKING, WAYS } way_t;
+static const char *const ways[WAYS] = {"handed in", "handed in at once", "spawned", "spawned at once", "bound", "unblocked"};
 
 typedef struct {
     _Alignas(128) _Atomic(bool) busy; /* runs a task */
@@ -84,7 +84,7 @@ static void draw_round(const run_t *run, shared_t *shared) {
     uint32_t most = idle < ROUND_MAX ? idle : ROUND_MAX;
     shared->way = (way_t)below(shared, WAYS);
     bool meets = shared->way < BOUND && below(shared, 1000) < (uint32_t)(1000 * run_float(run, MEET));
-    shared->count = meets ? 1 + below(shared, most) : shared->way < BOUND ? 1 + below(shared, 4) : 1;
+    shared->count = meets ? 1 + below(shared, most) : shared->way < BOUND ? 1 + below(shared, 40) : 1;
     shared->meet = meets ? shared->count : 0;
     shared->mask = (scheduler_mask_t){{0}};
     scheduler_mask_add(&shared->mask, 1 + below(shared, idle));
@@ -109,6 +109,7 @@ static void open_round(const run_t *run, shared_t *shared) {
             scheduler_spawn(on, shared->pointers[i]);
         break;
     case SPAWNED_AT_ONCE: scheduler_spawn_batch(on, shared->pointers, shared->count); break;
+    case HANDED_IN_AT_ONCE: scheduler_enqueue_batch(shared->scheduler, shared->pointers, shared->count, (uint8_t)(cpu % 256)); break;
     case HANDED_IN:
     case BOUND:
     case BLOCKING:
@@ -273,7 +274,7 @@ static void leave(worker_t *worker) {
 
 static void finish(worker_t *worker) {
     shared_t *shared = worker->run->shared;
-    run_counter(worker->run, "rounds_handed_in", (double)shared->rounds[HANDED_IN], "1");
+    run_counter(worker->run, "rounds_handed_in", (double)(shared->rounds[HANDED_IN] + shared->rounds[HANDED_IN_AT_ONCE]), "1");
     run_counter(worker->run, "rounds_spawned", (double)(shared->rounds[SPAWNED] + shared->rounds[SPAWNED_AT_ONCE]), "1");
     run_counter(worker->run, "rounds_bound", (double)shared->rounds[BOUND], "1");
     run_counter(worker->run, "rounds_unblocked", (double)shared->rounds[BLOCKING], "1");
