@@ -134,9 +134,14 @@ static uint64_t steal(worker_t *worker, history_log_t *log, shared_t *shared) {
 
 /* ---- between two windows: nobody else is at it ---- */
 static void empty(worker_t *worker, history_log_t *log, shared_t *shared) {
-    while (pop(log, shared, false)) {
-    }
-    if (rng_below(&shared->rng, 4) == 0) {
+    uint64_t most = (uint64_t)run_int(worker->run, CALLS) * PUSH_MOST, count = 0;
+    while (count <= most && pop(log, shared, false))
+        count++;
+    uint64_t left = deque_size(&shared->deque);
+    if (count > most || left > 0) /* of which there may be no end */
+        run_violation(worker, "S1", "%llu items come out of a deque at rest, and then it has %llu", (unsigned long long)count,
+                      (unsigned long long)left);
+    if (count > most || left > 0 || rng_below(&shared->rng, 4) == 0) {
         deque_end(&shared->deque);
         if (!begin_deque(shared, run_int(worker->run, MODE) == MODE_ASYMMETRIC))
             run_fail(worker->run, "memory exhausted: a deque");

@@ -154,8 +154,12 @@ static uint64_t batch(worker_t *worker) {
     uint64_t done = taker ? take_all(worker, shared, state) : put_all(worker, shared, state);
     history_settle(state->log);
     if (taker) {
-        while (take(shared, state, &room) > 0)
-            done++;
+        uint64_t most = (uint64_t)worker->run->options->threads * (uint64_t)run_int(worker->run, CALLS) * BATCH_MOST, count = 0;
+        while (count <= most && take(shared, state, &room) > 0)
+            count++;
+        if (count > most) /* of which there may be no end */
+            run_violation(worker, "S1", "more than the %llu tasks of a window are handed out", (unsigned long long)most);
+        done += count;
         atomic_store_explicit(&shared->busy, worker->run->options->threads - 1, memory_order_relaxed);
         history_close(state->log);
     }

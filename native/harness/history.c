@@ -95,7 +95,7 @@ void history_leave(history_log_t *log) { atomic_store_explicit(&log->history->go
 /* ---- calls ---- */
 history_call_t *history_call(history_log_t *log, const char *op, uint64_t object) {
     if (log->count - log->kept_count == log->history->calls_each) {
-        run_fail(log->history->run, "a window of more calls than %zu: its bench counts wrong", log->history->calls_each);
+        run_fail(log->history->run, "a window of more than %zu calls of one worker: more comes out than was put in", log->history->calls_each);
         log->count--;
     }
     history_call_t *call = &log->calls[log->count++];
@@ -105,7 +105,7 @@ history_call_t *history_call(history_log_t *log, const char *op, uint64_t object
 
 static void put_values(history_log_t *log, const uint64_t *values, size_t count) {
     if (log->values_count - log->kept_values + count > log->history->values_each) {
-        run_fail(log->history->run, "a window of more values than %zu: its bench counts wrong", log->history->values_each);
+        run_fail(log->history->run, "a window of more than %zu values of one worker: more comes out than was put in", log->history->values_each);
         log->values_count = log->kept_values;
     }
     memcpy(&log->values[log->values_count], values, count * sizeof *values);
