@@ -141,10 +141,15 @@ static void print_trace(void) {
     record_list_end();
 }
 
+static const char *function_of(const char *where) { /* file:function */
+    const char *colon = strchr(where, ':');
+    return colon != NULL ? colon + 1 : where;
+}
+
 /* What it is by, whoever finds it: the functions of the two accesses of a race, in the order of their names; of anything else
  * what was expected. */
 static void write_signature(const subject_t *subject, const explore_finding_t *finding, char *text, size_t size) {
-    const char *first = finding->where[0], *second = finding->where[1];
+    const char *first = function_of(finding->where[0]), *second = function_of(finding->where[1]);
     bool turned = strcmp(first, second) > 0;
     if (finding->where[0][0] != 0 && strcmp(finding->contract, "race") == 0) {
         snprintf(text, size, "%s:race:%s:%s", subject->subject, turned ? second : first, turned ? first : second);

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_a_race_is_shrunk_and_its_missing_edge_is_marked(program: Path) -> None:
     )
     assert [line[:3].strip() for line in steps] == ["A", "", "", "B"]
     assert found["trace"][-1].startswith("=> missing: an edge from A (thread 0, test_faults.c:publish)")
-    assert found["signature"] == "faults:race:test_faults.c:publish:test_faults.c:publish"
+    assert found["signature"] == "faults:race:publish:publish"
     assert found["switches"] == 0, "the second thread begins when the first has ended"
     assert not found["weak"]
 
@@ -146,3 +147,20 @@ def test_every_scenario_names_its_subject(program: Path) -> None:
     benches = json.loads(listing.stdout)["benches"]
     assert {bench["name"] for bench in benches} == set(FAULTS)
     assert {bench["subject"] for bench in benches} == {"faults"}
+
+
+@pytest.mark.slow
+def test_branch_coverage_is_told_per_scenario() -> None:
+    command = [sys.executable, str(NATIVE / "tools" / "explore_coverage.py"), "--json", "--runs", "300"]
+    shown = subprocess.run(
+        [*command, "--only", "deque_short", "deque_fenced"], capture_output=True, text=True, check=True
+    )
+    rows = {row["scenario"]: row for row in json.loads(shown.stdout)}
+    few, many = rows["deque_short"], rows["deque_fenced"]
+    assert few["source"] == many["source"] == "deque.c"
+    assert few["branches"] == many["branches"]
+    assert 0 < few["taken"] < many["taken"] <= many["branches"], "the short one never grows the deque"
+    assert set(many["missing"]) < set(few["missing"])
+    unknown = subprocess.run([*command, "--only", "deque_shirt"], capture_output=True, text=True)
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "there is no scenario 'deque_shirt'" in unknown.stderr
