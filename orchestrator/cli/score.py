@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator.errors import EXIT_OK, EXIT_UNKNOWN, EXIT_VIOLATED, InputError
+from orchestrator.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_UNKNOWN, EXIT_VIOLATED, InputError
 
 
 def score(
@@ -51,11 +52,23 @@ def score(
         seconds = duration(budget)
     except UnitError as e:
         raise InputError(f"--budget {budget}", str(e), e.hint) from e
+    if seconds <= 0:
+        raise InputError(f"--budget {budget}", "no time at all", "such as 10s")
+    if keep is not None:
+        try:
+            keep.open("a").close()
+        except OSError as e:
+            raise InputError(f"--keep {keep}", f"cannot be written: {e.strerror}") from e
     chosen = _detectors(detectors, there())
     asked = Asked(
         chosen, range(1, seeds + 1), seconds, jobs or os.cpu_count() or 1, only or (), mutants, decoys, keep
     )
-    board = scoreboard(_shown(ask(default_source(), asked)), chosen)
+    # whoever ends this ends the trials too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        board = scoreboard(_shown(ask(default_source(), asked)), chosen)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps(board))
     else:

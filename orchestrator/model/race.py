@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.model.names import VARIANTS, nearest
+from orchestrator.model.placement import PlacementError, check_placement
 from orchestrator.model.units import UnitError, duration, kind
 
 WORKLOAD = "race"
@@ -172,6 +173,11 @@ def wrong_settings(
             yield from _wrong_names(name, settings[name], known, one=_ONE[name])
     if "placements" in settings:
         yield from _wrong_names("placements", settings["placements"], None, one="placement")
+        for one in filter(lambda v: isinstance(v, str), _listed(settings["placements"])):
+            try:
+                check_placement(one)
+            except PlacementError as e:
+                yield "placements", str(e), e.hint
     if "budget" in settings:
         try:
             if duration(settings["budget"]) <= 0:
