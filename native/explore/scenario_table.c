@@ -150,6 +150,9 @@ static void do_create(const actor_t *self) {
     (void)add_node(id, ROOT, rights);
 }
 
+// Who is told that it has ended finds it ended.
+static void expect_stale(int n) { EXPLORE_EXPECT(!capability_check(table, nodes[n].id, 0), "C1: it is told to have ended, and has not"); }
+
 static void do_delegate(const actor_t *self, int parent) {
     cap_rights_t rights = (nodes[parent].rights & explore_draw(16)) | CAPABILITY_RIGHT_DELEGATE;
     cap_id_t id = CAPABILITY_NONE;
@@ -168,6 +171,8 @@ static void do_delegate(const actor_t *self, int parent) {
     EXPLORE_EXPECT(status != STATUS_DENIED || may_lack, "C3: it does not delegate what it has");
     if (status == STATUS_OK) {
         (void)add_node(id, parent, rights);
+    } else if (status == STATUS_STALE) {
+        expect_stale(parent);
     }
 }
 
@@ -180,6 +185,8 @@ static void do_attenuate(const actor_t *self, int n) {
     EXPLORE_EXPECT(status == STATUS_OK ? !ended : ending_above(n), "C3: attenuate");
     if (status == STATUS_OK) {
         note_taken(n, right, known);
+    } else {
+        expect_stale(n);
     }
 }
 
@@ -209,6 +216,9 @@ static void do_end(actor_t *self, bool all, int n) {
     self->ends = NOBODY_ENDS;
     EXPLORE_EXPECT(status != STATUS_OK || !ended, "C1: it ends twice");
     EXPLORE_EXPECT(status != STATUS_BUSY || (!all && self->had_child), "C1: it does not end");
+    if (all || status != STATUS_BUSY) {
+        expect_stale(n);
+    }
     if (all || status == STATUS_OK) {
         nodes[n].ended = true;
         nodes[n].over = explore_now();
@@ -227,6 +237,19 @@ static void do_ask(bool check, int n) {
     EXPLORE_EXPECT(!found || (info.parent == parent && info.object == 7), "C3: an answer for another");
     cap_rights_t may_lack = check ? taking_above(n) | ~nodes[n].rights : 0;
     EXPLORE_EXPECT(found || ending_above(n) || (check && (need & may_lack) != 0), "C3: no answer");
+}
+
+// What the own column says, by the thread itself; and the accounts.
+static void do_ask_else(const actor_t *self) {
+    capability_stats_t stats = capability_stats(table);
+    EXPLORE_EXPECT(stats.created >= stats.deleted, "C5: deleted before it was created");
+    for (unsigned place = 0; self->column != NULL && place < PLACES; place++) {
+        int n = self->placed[place];
+        cap_rights_t need = (cap_rights_t)1 << explore_draw(RIGHTS_TAKEN_MAX);
+        bool over = known_to_have_ended(n), lacks = n != ROOT && (need & (known_to_be_taken(n) | ~bound_of(n))) != 0;
+        bool passes = column_ask(self->column, 0, (uint64_t)1 << place, need) != 0;
+        EXPLORE_EXPECT(!passes || (n != ROOT && !over && !lacks), "C1, C2: a column lets it pass");
+    }
 }
 
 static void do_place(actor_t *self, int n) {
@@ -297,9 +320,6 @@ static void set_up(unsigned threads, unsigned which) {
     for (unsigned a = 0; a < actor_count; a++) {
         actors[a] = (actor_t){.ends = NOBODY_ENDS, .placed = {ROOT, ROOT}, .placing = {ROOT, ROOT}};
         EXPLORE_EXPECT(capability_thread_join(table, &actors[a].seat) == STATUS_OK, "C5");
-        if (mix == COLUMNS) {
-            EXPLORE_EXPECT(capability_column_create(table, PLACES, &actors[a].column) == STATUS_OK, "C5");
-        }
     }
     do_create(&actors[0]);
     for (uint64_t left = explore_draw(5); left > 0; left--) {
@@ -317,14 +337,26 @@ static void set_up_columns(void) { set_up(3, COLUMNS); }
 static void run(unsigned thread) {
     actor_t *self = &actors[thread];
     uint64_t longest = actor_count == 2 ? SCRIPT_LONGEST : SCRIPT_LONGEST - 2;
+    capability_column_t *column = NULL;
+    if (mix == COLUMNS) {
+        EXPLORE_EXPECT(capability_column_create(table, PLACES, &column) == STATUS_OK, "C5");
+        self->column = column;
+    }
     for (uint64_t left = 1 + explore_draw(longest); left > 0; left--) {
         if (explore_draw(2) == 0) { // hears what others have told
             (void)atomic_load_acquire_u64(mail);
         }
         do_one(self);
+        if (explore_draw(4) == 0) {
+            do_ask_else(self);
+        }
         if (explore_draw(2) == 0) { // tells
             (void)atomic_fetch_add_acq_rel_u64(mail, 1);
         }
+    }
+    self->column = NULL;
+    if (column != NULL) {
+        capability_column_destroy(self->seat, column);
     }
 }
 
@@ -363,13 +395,8 @@ static void settle(capability_thread_t *self) {
 
 static void finish(void) {
     watch_end();
-    for (unsigned a = actor_count; a-- > 0;) {
-        if (actors[a].column != NULL) {
-            capability_column_destroy(actors[a].seat, actors[a].column);
-        }
-        if (a > 0) {
-            capability_thread_leave(actors[a].seat);
-        }
+    for (unsigned a = actor_count; a-- > 1;) {
+        capability_thread_leave(actors[a].seat);
     }
     settle(actors[0].seat);
     capability_thread_leave(actors[0].seat);

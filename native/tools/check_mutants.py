@@ -2,11 +2,12 @@
 """Plants each known fault of native/mutants/*.patch in a copy of the sources, and expects the tests to find it.
 
     check_mutants.py [--only NAME ...] [--quick] [--stress] [--seconds S] [--threads N] [--attempts N] [--jobs N]
-                     [--mutants FOLDER] [--json]
+                     [--mutants FOLDER] [--decoys] [--json]
 
 A patch begins with lines that say what it is; the rest up to the first `---` is prose:
 
     Breaks: C1                               the contract
+    Kind: weak-memory, three-threads         what it takes to see it; of KINDS
     Test: test_deque [words]                 a test program that must fail; one more such line is tried after it
     Bench: deque_churn [words]               a bench of orch-harness that must report a violation
     Variant: asan                            the build that they come from; default: release
@@ -16,9 +17,10 @@ and any other by the test that has the name of the source. `{seconds}`, `{thread
 
 First the detectors must pass over the sources as they are: one that reports correct code proves nothing. Then for every patch: copy,
 apply, compile what it changes with the commands of the build, link with the other objects of the build, and run the detectors until
-one fails, each up to N times where it has a seed. --quick takes one patch per contract, --stress test_stress alone. One line per
+one fails, each up to N times where it has a seed. --decoys: those of native/mutants/decoys instead, which are right though they look
+wrong, and say with `Decoy: …` why; there every detector runs, and none may fail. --quick takes one patch per contract, --stress test_stress alone. One line per
 mutant: its name, the contract, and `killed` with the detector, the seconds and the first line of its report, or `SURVIVED`.
-Exit status 0 if all were killed, 1 if not, 2 for wrong usage, a patch that does not apply or build, or a detector that is void.
+Exit status 0 if all were killed, or no decoy was, 1 if not, 2 for wrong usage, a patch that does not apply or build, or a detector that is void.
 """
 
 from __future__ import annotations
@@ -45,7 +47,10 @@ BENCH = "run {name} --seconds 1 --warmup 0 --interval 0 --seed {seed}"
 HARNESS = "orch-harness"
 #: Seconds after which a program hangs. The explorer finds those that do by itself, and counts runs, not seconds.
 PATIENCE = {True: 300, False: 30}
-HEADER = re.compile(r"^(Breaks|Test|Bench|Variant):\s*(\S.*?)\s*$")
+HEADER = re.compile(r"^(Breaks|Decoy|Kind|Test|Bench|Variant):\s*(\S.*?)\s*$")
+#: What a planted fault may be of: visible under weak memory alone; a wakeup lost, or no end; something that came back unrecognised, or a
+#: count at its end; a leak or double free; a wrong answer and nothing else; not to be seen with two threads.
+KINDS = {"weak-memory", "lost-wakeup", "aba", "leak", "wrong-result", "three-threads"}
 CHANGED = re.compile(r"^\+\+\+ b/native/(\S+)", re.MULTILINE)
 
 
@@ -68,7 +73,8 @@ class Mutant:
     """One patch: what it breaks, which sources it changes, and who must find it."""
 
     path: Path
-    breaks: str
+    breaks: str  # the contract; of a decoy why it breaks none
+    kinds: list[str]
     changed: list[str]
     detectors: list[Detector]
 
@@ -79,6 +85,7 @@ class Verdict:
 
     name: str
     breaks: str
+    kinds: list[str]
     killed: bool
     #: the test or the bench, "" where it survived
     detector: str
@@ -118,8 +125,12 @@ def read_patch(path: Path, targets: set[str]) -> Mutant:
         found = HEADER.match(line)
         if found:
             said.setdefault(found.group(1), []).append(found.group(2))
-    if "Breaks" not in said:
+    breaks = said.get("Breaks", said.get("Decoy"))
+    if breaks is None:
         raise Unusable(f"{path.name} does not say what it breaks")
+    kinds = [kind.strip() for line in said.get("Kind", []) for kind in line.split(",")]
+    if not KINDS.issuperset(kinds):
+        raise Unusable(f"{path.name} is of a kind that is none: there are {', '.join(sorted(KINDS))}")
     variant = said.get("Variant", ["release"])[0]
     changed = CHANGED.findall(text)
     tests = said.get("Test", [])
@@ -134,7 +145,7 @@ def read_patch(path: Path, targets: set[str]) -> Mutant:
     for bench in said.get("Bench", []):
         name, _, words = bench.partition(" ")
         detectors.append(Detector(variant, HARNESS, f"{BENCH.replace('{name}', name)} {words}", name))
-    return Mutant(path, said["Breaks"][0], changed, detectors)
+    return Mutant(path, breaks[0], kinds, changed, detectors)
 
 
 def usual_tests(path: Path, changed: list[str], targets: set[str]) -> list[str]:
@@ -268,10 +279,16 @@ def judge(mutant: Mutant, builds: dict[str, Build], options: argparse.Namespace)
                 if not passed:
                     spent += time.monotonic() - started
                     return Verdict(
-                        mutant.path.stem, mutant.breaks, True, detector.name, round(spent, 2), report
+                        mutant.path.stem,
+                        mutant.breaks,
+                        mutant.kinds,
+                        True,
+                        detector.name,
+                        round(spent, 2),
+                        report,
                     )
             spent += time.monotonic() - started
-        return Verdict(mutant.path.stem, mutant.breaks, False, "", round(spent, 2), "")
+        return Verdict(mutant.path.stem, mutant.breaks, mutant.kinds, False, "", round(spent, 2), "")
 
 
 # --- all of them ----------------------------------------------------------------------------------------
@@ -302,7 +319,8 @@ def program_name(detector: Detector) -> str:
 def select(options: argparse.Namespace) -> list[Mutant]:
     """The patches that were asked for."""
     targets = test_programs()
-    paths = sorted(options.mutants.glob("*.patch"))
+    folder = options.mutants / "decoys" if options.decoys else options.mutants
+    paths = sorted(folder.glob("*.patch"))
     mutants = [read_patch(path, targets) for path in paths if not options.only or path.stem in options.only]
     if options.quick:
         mutants = list({mutant.breaks: mutant for mutant in reversed(mutants)}.values())
@@ -323,6 +341,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these mutants alone")
     parser.add_argument(
         "--mutants", type=Path, default=NATIVE / "mutants", metavar="FOLDER", help="where the patches are"
+    )
+    parser.add_argument(
+        "--decoys", action="store_true", help="what looks wrong and is right: none may be killed"
     )
     parser.add_argument("--quick", action="store_true", help="one mutant per contract")
     parser.add_argument("--stress", action="store_true", help="the stress test alone")
@@ -345,13 +366,14 @@ def judge_all(options: argparse.Namespace) -> list[Verdict]:
     with ThreadPoolExecutor(options.jobs) as pool:
         for verdict in pool.map(lambda mutant: judge(mutant, builds, options), mutants):
             verdicts.append(verdict)
+            what = "right" if options.decoys else f"breaks {verdict.breaks}"
             fate = (
                 f"killed by {verdict.detector} in {verdict.seconds} s: {verdict.report}"
                 if verdict.killed
                 else "SURVIVED"
             )
             if not options.json:
-                print(f"{verdict.name} (breaks {verdict.breaks}): {fate}", flush=True)
+                print(f"{verdict.name} ({what}): {fate}", flush=True)
     return verdicts
 
 
@@ -367,7 +389,7 @@ def main() -> int:
         print(json.dumps([asdict(verdict) for verdict in verdicts]))
     else:
         print(f"{sum(v.killed for v in verdicts)} of {len(verdicts)} killed", flush=True)
-    return 0 if all(verdict.killed for verdict in verdicts) else 1
+    return 0 if all(verdict.killed != options.decoys for verdict in verdicts) else 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 
     weaken.py list                    what there is to weaken, one line each
     weaken.py check                   whether the table has a row for each of them, no other, and a reason where none was killed
-    weaken.py survey [--only TEXT ...] [--runs N] [--again] [--write]
+    weaken.py survey [--only TEXT ...] [--by PROGRAM ...] [--runs N] [--again] [--write]
                                       looks for each with the scenarios that reach it, up to N runs each, and prints what became of
                                       it; --only: rows with that text alone; --again: those alone that were not killed before;
                                       --write: into the table
@@ -196,21 +196,30 @@ def with_choices(text: str, here: list[tuple[int, Weakening]]) -> str:
     return text
 
 
-def make_copy(weakenings: list[Weakening]) -> None:
-    if COPY.exists():
-        for folder in COPY.iterdir():
-            if folder.name != "build":
-                shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
-    shutil.copytree(
-        NATIVE, COPY, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "mutants", "__pycache__")
-    )
+def made_texts(weakenings: list[Weakening]) -> dict[Path, str]:
+    """What differs in the copy."""
     numbered = list(enumerate(weakenings, start=1))
+    texts: dict[Path, str] = {COPY / "kernel" / "weakened.c": STATE}
     for name in {weakening.file for weakening in weakenings}:
         here = [(number, weakening) for number, weakening in numbered if weakening.file == name]
-        (COPY / name).write_text(with_choices((NATIVE / name).read_text(), here))
-    atomics = COPY / "include" / "atomics.h"
-    atomics.write_text(atomics.read_text() + CHOICE)
-    (COPY / "kernel" / "weakened.c").write_text(STATE)
+        texts[COPY / name] = with_choices((NATIVE / name).read_text(), here)
+    texts[COPY / "include" / "atomics.h"] = (NATIVE / "include" / "atomics.h").read_text() + CHOICE
+    return texts
+
+
+def make_copy(weakenings: list[Weakening]) -> None:
+    """Times stay where nothing has changed, so that no more is compiled than must be."""
+    texts = made_texts(weakenings)
+    before = {path: (path.read_text(), path.stat().st_mtime) for path in texts if path.is_file()}
+    for folder in COPY.iterdir() if COPY.exists() else []:
+        if folder.name != "build":
+            shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+    skip = shutil.ignore_patterns("build", "mutants", "__pycache__")
+    shutil.copytree(NATIVE, COPY, dirs_exist_ok=True, ignore=skip)
+    for path, text in texts.items():
+        path.write_text(text)
+        if path in before and before[path][0] == text:
+            os.utime(path, (before[path][1], before[path][1]))
 
 
 def programs() -> list[str]:
@@ -299,8 +308,12 @@ def survey(weakenings: list[Weakening], options: argparse.Namespace) -> dict[str
         if wanted and not (options.again and old is not None and old.verdict == "killed"):
             chosen.append((site, weakening))
     rows: dict[str, Row] = {}
+    lookers = {
+        site: [name for name in reached.get(site, []) if not options.by or name in options.by]
+        for site, _ in chosen
+    }
     with ThreadPoolExecutor(options.jobs) as pool:
-        judged = pool.map(lambda one: judge(folder, one[0], reached.get(one[0], []), options.runs), chosen)
+        judged = pool.map(lambda one: judge(folder, one[0], lookers[one[0]], options.runs), chosen)
         for (_, weakening), found in zip(chosen, judged, strict=True):
             old = known.get(weakening.key)
             keeps = found.verdict == "gap" and old is not None and old.verdict == "equivalent"
@@ -385,6 +398,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("text", nargs="?", default="", help="of the weakenings that patch prints")
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="TEXT", help="weakenings with such a text alone"
+    )
+    parser.add_argument(
+        "--by", nargs="+", default=[], metavar="PROGRAM", help="these test_explore_… alone look"
     )
     parser.add_argument("--runs", type=int, default=10000, help="runs of each scenario per weakening")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))

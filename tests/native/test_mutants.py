@@ -15,6 +15,17 @@ import pytest
 NATIVE = Path(__file__).parents[2] / "native"
 SCRIPT = NATIVE / "tools" / "check_mutants.py"
 PATCHES = sorted((NATIVE / "mutants").glob("*.patch"))
+DECOYS = sorted((NATIVE / "mutants" / "decoys").glob("*.patch"))
+#: How many planted faults there are at least of each kind.
+LEAST = {
+    "weak-memory": 12,
+    "lost-wakeup": 6,
+    "aba": 6,
+    "leak": 6,
+    "wrong-result": 6,
+    "three-threads": 4,
+}
+KIND = re.compile(r"^Kind: (.*)$", re.MULTILINE)
 CONTRACT = re.compile(r"Breaks: (?:[CSPG]\d|[A-Z][a-z]\w*)")
 
 pytestmark = pytest.mark.timeout(900)
@@ -56,6 +67,14 @@ def test_every_planted_fault_is_found() -> None:
     assert [v["name"] for v in verdicts if not v["killed"]] == []
 
 
+@pytest.mark.slow
+@pytest.mark.native
+def test_nobody_reports_what_only_looks_wrong() -> None:
+    verdicts = judged("--decoys", "--attempts", "1")
+    assert {v["name"] for v in verdicts} == {path.stem for path in DECOYS}
+    assert [v["name"] for v in verdicts if v["killed"]] == []
+
+
 @pytest.mark.native
 def test_the_stress_test_finds_a_planted_fault_on_real_cpus_too() -> None:
     (verdict,) = judged("--stress", "--only", "check_without_generation")
@@ -90,3 +109,23 @@ def test_a_patch_that_cannot_be_used_is_told_apart(tmp_path: Path, old: str, new
 @pytest.mark.parametrize("path", PATCHES, ids=lambda path: path.stem)
 def test_every_planted_fault_says_what_it_breaks(path: Path) -> None:
     assert CONTRACT.fullmatch(path.read_text().split("\n", 1)[0])
+
+
+def test_there_are_faults_of_every_kind() -> None:
+    kinds = [
+        kind
+        for path in PATCHES
+        for line in KIND.findall(path.read_text().split("\n---", 1)[0])
+        for kind in line.split(", ")
+    ]
+    assert set(kinds) == set(LEAST)
+    assert {kind: kinds.count(kind) for kind in LEAST if kinds.count(kind) < LEAST[kind]} == {}
+    assert len(PATCHES) >= 60
+    assert len(DECOYS) >= 8
+
+
+def test_every_patch_applies() -> None:
+    for path in PATCHES + DECOYS:
+        command = ["git", "apply", "--check", str(path)]
+        done = subprocess.run(command, cwd=NATIVE.parent, capture_output=True, text=True)
+        assert done.returncode == 0, f"{path.name}: {done.stderr}"
