@@ -23,7 +23,7 @@
 //       growth loses none, and at shutdown each has run or is handed out by scheduler_rest.
 //   S2  From the moment that task_state says BLOCKED until an unblock, the task does not run.
 //   S3  A CPU parks only when no task that it may run is queued anywhere, and wakes when one is. A task queued on a CPU that is
-//       busy with another is found and taken by an idle one. One exception: a CPU's only queued task, spawned there, wakes nobody,
+//       busy with another is found and taken by an idle one. One exception: a CPU's only queued task, spawned or taken over there, wakes nobody,
 //       since that CPU is about to come to it; should it not, an idle one finds it within two SCHEDULER_RELOOK_NS. And a task with a mask that
 //       its CPU has taken over from its inbox waits for that CPU; one that scheduler_enqueue_batch has handed in to a CPU outside its mask, for whoever
 //       takes that inbox over.
