@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,13 @@ NAMES = Names(
         "capability_churn": [],
     },
 )
+#: Where nobody could be asked for the benches.
+ANY_BENCH = replace(NAMES, benches=None)
 
 
-def said_of(text: str | Path, **options: Any) -> str:
+def said_of(text: str | Path, names: Names = NAMES, **options: Any) -> str:
     try:
-        reading.read(text, None, NAMES, environ={}, **options)
+        reading.read(text, None, names, environ={}, **options)
     except InputErrors as e:
         return f"{e}\n".replace(f"{CASES}/", "")
     return "OK\n"
@@ -77,7 +79,7 @@ def test_there_are_cases() -> None:
 
 @pytest.mark.parametrize("name", ["quickstart", "smoke", "races", "histories"])
 def test_the_playbooks_that_come_along_are_right(name: str) -> None:
-    assert said_of(ROOT / "playbooks" / f"{name}.yml") == "OK\n"
+    assert said_of(ROOT / "playbooks" / f"{name}.yml", ANY_BENCH) == "OK\n"
 
 
 ONE = """
