@@ -66,7 +66,7 @@ void deque_end(deque_t *deque);
 
 // --- the owner ----------------------------------------------------------------------------------------------------
 
-// False where the deque is full and there is no memory: nothing has changed.
+// False where the deque is full and there is no memory: nothing has changed. `item` is not NULL.
 static inline bool deque_push(deque_t *deque, void *item);
 // NULL: empty.
 static inline void *deque_pop(deque_t *deque);
@@ -121,12 +121,13 @@ static inline bool deque_push(deque_t *deque, void *item) {
     return true;
 }
 
-// For who knows the mode of the deque.
-static inline void *deque_pop_in(deque_t *deque, bool asymmetric) {
+// For who knows the mode of the deque: whether there was an item, so that no item is looked at to know it.
+static inline bool deque_pop_in(deque_t *deque, bool asymmetric, void **item) {
     /* relaxed: written by the owner alone */
     uint64_t bottom = atomic_load_relaxed_u64(&deque->bottom);
     if (bottom == deque->split) {
-        return deque_pop_exposed(deque);
+        *item = deque_pop_exposed(deque);
+        return *item != NULL;
     }
     bottom--;
     /* edge ITEM:R — the items below, as before; :A is in deque_force */
@@ -135,10 +136,15 @@ static inline void *deque_pop_in(deque_t *deque, bool asymmetric) {
     atomic_fence_light_seq_cst(asymmetric);
     /* relaxed: the fence orders it; deque_pop_asked acquires what it then uses */
     if (__builtin_expect(atomic_load_relaxed_u64(&deque->gate) != deque->gate_seen, 0)) {
-        return deque_pop_asked(deque, bottom);
+        *item = deque_pop_asked(deque, bottom);
+        return *item != NULL;
     }
     /* relaxed: the owner has written it */
-    return (void *)(uintptr_t)atomic_load_relaxed_u64(&deque->slots[bottom & deque->mask]);
+    *item = (void *)(uintptr_t)atomic_load_relaxed_u64(&deque->slots[bottom & deque->mask]);
+    return true;
 }
 
-static inline void *deque_pop(deque_t *deque) { return deque_pop_in(deque, deque->asymmetric); }
+static inline void *deque_pop(deque_t *deque) {
+    void *item = NULL;
+    return deque_pop_in(deque, deque->asymmetric, &item) ? item : NULL;
+}

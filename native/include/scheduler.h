@@ -200,7 +200,8 @@ void scheduler_give_back(scheduler_cpu_t *on, task_t *task, task_verdict_t verdi
 
 // Makes `count` tasks, each NEW, COMPLETED or TERMINATED (or RUNNING, by who runs it and then returns TASK_GONE), ready on `cpu`: two atomic read-modify-writes for
 // each 32 of them, and no access to the tasks themselves. Idle CPUs may take them from there. A task whose mask lacks `cpu` goes to one of its mask. The array is the
-// caller's again at return. `cpu` outside the scheduler's: any. count 0: nothing.
+// caller's again at return. `cpu` outside the scheduler's: any, one that somebody drives if there is one. count 0: nothing.
+// What is enqueued on a CPU that nobody drives waits for a CPU that is idle, or for who attaches to it.
 // Until a CPU has taken a task over, its state may still be the one before. So one that has ended and is enqueued again may still say COMPLETED,
 // and requests to it be answered STALE: who waits for the end of the next run by the state makes the task anew before (task_init), or
 // enqueues it by scheduler_enqueue_wide. A task with an id is READY at return.
@@ -209,7 +210,8 @@ void scheduler_enqueue_batch(scheduler_lockfree_t *scheduler, task_t **tasks, ui
 // SCHEDULER_ANY_CPU, or a task has a mask without any of its CPUs, or a priority that is none.
 status_t scheduler_enqueue_wide(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t count, uint32_t cpu);
 
-// Who blocks and ends tasks: by pointer, while its memory lives. Each is a request to whoever holds the task next.
+// Who blocks and ends tasks: by pointer, while its memory lives. Each is a request to whoever holds the task next. One that comes just as a
+// run ends may be OK and too late for that run: then the next enqueue of the task answers it (a block: BLOCKED instead of started).
 // block: the task is BLOCKED instead of started, or instead of going on when it returns TASK_AGAIN; a call that runs is not interrupted. OK; STALE once it is
 // completed or terminated.
 status_t scheduler_block(scheduler_lockfree_t *scheduler, task_t *task);

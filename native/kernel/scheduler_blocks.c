@@ -61,19 +61,28 @@ uint32_t blocks_hand_in(scheduler_lockfree_t *scheduler, task_t *const *tasks, u
     return done;
 }
 
-// How many of the block are tasks; `*alike`: they have no masks, and one priority.
-static uint32_t look_at(const block_t *block, bool *alike) {
+static uint32_t count_of(const block_t *block) {
     uint32_t count = 0;
-    const task_t *first = plain_load_ptr(&block->tasks[0]);
-    *alike = true;
+    while (count < BLOCK_TASKS && plain_load_ptr(&block->tasks[count]) != NULL) {
+        count++;
+    }
+    return count;
+}
+
+// The tasks of a block, where they have no masks, and one priority: how many; else 0.
+static uint32_t copy_alike(const block_t *block, task_t **tasks) {
+    uint32_t count = 0;
+    uint8_t priority = ((const task_t *)plain_load_ptr(&block->tasks[0]))->priority;
+    bool alike = true;
     for (; count < BLOCK_TASKS; count++) {
-        const task_t *task = plain_load_ptr(&block->tasks[count]);
+        task_t *task = plain_load_ptr(&block->tasks[count]);
         if (task == NULL) {
             break;
         }
-        *alike &= task->mask == NULL && task->priority == first->priority;
+        tasks[count] = task;
+        alike &= (task->mask == NULL) & (task->priority == priority);
     }
-    return count;
+    return alike ? count : 0;
 }
 
 static void take_block(scheduler_cpu_t *on, scheduler_cpu_t *from, const block_t *block) {
@@ -138,14 +147,11 @@ uint32_t blocks_take_straight(scheduler_cpu_t *on, task_t **tasks, uint32_t max)
         return 0;
     }
     const block_t *block = &on->blocks[__builtin_ctzll(blocks)];
-    bool alike = false;
-    uint32_t count = look_at(block, &alike);
-    if (!alike || count > max || (blocks & (blocks - 1)) != 0) {
+    bool fits = (blocks & (blocks - 1)) == 0 && (max >= BLOCK_TASKS || count_of(block) <= max);
+    uint32_t count = fits ? copy_alike(block, tasks) : 0;
+    if (count == 0) {
         take_all_of(on, on, blocks);
         return 0;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        tasks[i] = plain_load_ptr(&block->tasks[i]);
     }
     free_blocks(on, blocks);
     count_up(&on->counts.accepted, count);
@@ -156,8 +162,7 @@ uint64_t blocks_queued(const scheduler_cpu_t *of) {
     uint64_t count = 0;
     /* edge HANDED:A — the tasks; :RA is in blocks_hand_in */
     for (uint64_t left = atomic_load_acquire_u64(&of->full); left != 0; left &= left - 1) {
-        bool alike = false;
-        count += look_at(&of->blocks[__builtin_ctzll(left)], &alike);
+        count += count_of(&of->blocks[__builtin_ctzll(left)]);
     }
     return count;
 }

@@ -181,8 +181,8 @@ static inline void add_level(scheduler_cpu_t *on, uint32_t level) {
 // The next of the own queues, in order of priority. NULL: there is none.
 task_t *own_next_slowly(scheduler_cpu_t *on);
 static inline task_t *own_next(scheduler_cpu_t *on, bool asymmetric) {
-    task_t *task = deque_pop_in(on->deque, asymmetric);
-    return __builtin_expect(task != NULL, 1) ? task : own_next_slowly(on);
+    void *item = NULL;
+    return __builtin_expect(deque_pop_in(on->deque, asymmetric, &item), 1) ? item : own_next_slowly(on);
 }
 
 // --- scheduler_queue.c: handing in and taking over -----------------------------------------------------------------

@@ -108,14 +108,10 @@ static void end_taking(scheduler_cpu_t *on) {
     on->beyond = 0;
 }
 
-static inline task_t *take(scheduler_cpu_t *on, bool asymmetric) {
-    if (__builtin_expect(on->ahead != 0, 1)) {
-        task_t *task = own_next(on, asymmetric);
-        if (__builtin_expect(task != NULL, 1)) {
-            return task;
-        }
-    }
-    return take_slowly(on);
+// The deque that is next has none, or a look is due.
+static __attribute__((noinline)) task_t *take_next(scheduler_cpu_t *on) {
+    task_t *task = on->ahead != 0 ? own_next_slowly(on) : NULL;
+    return task != NULL ? task : take_slowly(on);
 }
 
 static void again(scheduler_cpu_t *on, task_t *task) { queue_one(on->scheduler, task, on->index); }
@@ -209,6 +205,7 @@ static inline bool begin(scheduler_cpu_t *on, task_t *task) {
 
 static inline void run_one(scheduler_cpu_t *on, task_t *task) {
     task_verdict_t verdict = task->run(task, on);
+    __asm__("" : "+r"(task)); // else the addresses of two of its words are made before the call, and kept over it
     if (__builtin_expect(verdict == TASK_DONE && !is_wanted(task), 1)) {
         set_state(task, TASK_STATE_COMPLETED);
     } else if (verdict != TASK_GONE && end_slowly(on, task, verdict)) {
@@ -219,7 +216,11 @@ static inline void run_one(scheduler_cpu_t *on, task_t *task) {
 
 // Once for each mode, so that no task pays for the choice.
 static inline __attribute__((always_inline)) void run_all(scheduler_cpu_t *on, bool asymmetric) {
-    for (task_t *task = NULL; (task = take(on, asymmetric)) != NULL;) {
+    for (void *task = NULL;;) {
+        bool popped = on->ahead != 0 && deque_pop_in(on->deque, asymmetric, &task);
+        if (__builtin_expect(!popped, 0) && (task = take_next(on)) == NULL) {
+            return;
+        }
         if (begin(on, task)) {
             on->ahead--;
             run_one(on, task);
@@ -290,17 +291,6 @@ uint64_t scheduler_loop(scheduler_cpu_t *on) {
 
 // --- by hand --------------------------------------------------------------------------------------------------------
 
-// Begins a task that the caller gets; whether it does. It is counted at the end: it is started, and not finished.
-static inline uint32_t dequeue_one(scheduler_cpu_t *on, task_t *task, task_t **at) {
-    if (!begin(on, task)) {
-        return 0;
-    }
-    *at = task;
-    on->ahead--;
-    on->charged++;
-    return 1;
-}
-
 // With nothing in the own queues: what was handed in, past them. It is all there is, so this is the look as well.
 static uint32_t dequeue_straight(scheduler_cpu_t *on, task_t **tasks) {
     uint64_t room = room_of(on), look = knob_of(on->scheduler, SCHEDULER_LOOK);
@@ -312,8 +302,12 @@ static uint32_t dequeue_straight(scheduler_cpu_t *on, task_t **tasks) {
     wake_found(on);
     uint32_t count = 0;
     for (uint32_t i = 0; i < taken; i++) {
-        count += dequeue_one(on, tasks[i], tasks + count);
+        task_t *task = tasks[i];
+        tasks[count] = task;
+        count += begin(on, task);
     }
+    on->ahead -= count;
+    on->charged += count; // as in scheduler_dequeue_wide
     return count;
 }
 
@@ -333,7 +327,11 @@ uint32_t scheduler_dequeue_wide(scheduler_lockfree_t *scheduler, task_t **tasks,
         if (task == NULL) {
             break;
         }
-        count += dequeue_one(on, task, tasks + count);
+        if (begin(on, task)) {
+            tasks[count++] = task;
+            on->ahead--;
+            on->charged++; // counted below: they are started, and not finished
+        }
     }
     end_taking(on);
     count_up(&on->counts.started, count);
