@@ -33,6 +33,8 @@ SHAPE: Shape = {
 
 #: Endings of a launch that say nothing of the code under test.
 _NEUTRAL = ("launch_lost", "launch_stopped")
+#: An error that says of the code under test what a hang says.
+_STUCK = "did not come to its end"
 #: A longer token stands in the evidence alone.
 _SHORT = 200
 #: Those after which nothing is known: it did not do its work.
@@ -147,7 +149,7 @@ class _Job:
     # -- what was reported --------------------------------------------------------------------------------
 
     def _reports(self, key: tuple[str, int], end: _Row) -> list[Seen]:
-        if end.kind in _DID_NOT_RUN:
+        if not _ran(end):
             return []
         step, launch = self._steps[key[0]], key[1]
         said = [r for r in self._rows[key] if r.source == "agent"]
@@ -162,7 +164,7 @@ class _Job:
 
     def _gate_failures(self) -> Iterator[tuple[StepPlan, str]]:
         for (step, _), end in self._bad.items():
-            if "gate" in self._steps[step].cell and end.kind not in _DID_NOT_RUN:
+            if "gate" in self._steps[step].cell and _ran(end):
                 yield self._steps[step], end.text
 
     def _gates(self) -> Iterator[Finding]:
@@ -232,7 +234,7 @@ class _Job:
             if step.cell.get("subject") != subject:
                 continue
             status, reason = self._status.get(step.id, ("lost", "not in the tables"))
-            ran = any(s == step.id and end.kind not in _DID_NOT_RUN for (s, _), end in self._bad.items())
+            ran = any(s == step.id and _ran(end) for (s, _), end in self._bad.items())
             if status in ("lost", "skipped", "stopped") or (status == "failed" and not ran):
                 why[f"{step.cell['detector']} {status}: {reason}"] += 1
         return [f"{count} step{'s' * (count != 1)} of {text}" for text, count in why.items()]
@@ -312,10 +314,17 @@ def _executions(rows: Iterable[_Row]) -> float:
     return sum(_positive(data.get("value")) for data in counted)
 
 
+def _ran(end: _Row) -> bool:
+    """Whether what went wrong is the doing of the code under test."""
+    return end.kind not in _DID_NOT_RUN or _STUCK in end.text
+
+
 def _name(kind: str, why: str) -> str:
     """Of a launch that ended badly and said nothing: crashed by which signal, hung, …"""
     ending = kind.removeprefix("launch_")
-    return {"crashed": why, "timeout": "hang", "exit": why, "no_result": why}.get(ending, ending)
+    return {"crashed": why, "timeout": "hang", "error": "hang", "exit": why, "no_result": why}.get(
+        ending, ending
+    )
 
 
 def _positive(value: Any) -> float:

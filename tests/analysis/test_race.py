@@ -167,3 +167,23 @@ def test_nothing_else_judges_the_contracts_of_a_race_job(tmp_path: Path) -> None
     one = explored(0)
     rebuilt = Case(tmp_path, one).bad(one, violation(), status=1).done()
     assert {f.analysis for f in rebuilt.findings if f.verdict is Verdict.VIOLATED} == {"accounting", "race"}
+
+
+@pytest.mark.parametrize(
+    ("message", "verdict"),
+    [
+        ("a worker did not come to its end within 20 s of the end of the window: stuck", Verdict.VIOLATED),
+        ("memory exhausted: 4 threads", Verdict.UNKNOWN),
+    ],
+)
+def test_a_worker_that_hangs_is_a_report_and_a_program_that_could_not_work_is_none(
+    tmp_path: Path, message: str, verdict: Verdict
+) -> None:
+    one = stressed(0, "plain")
+    case = Case(tmp_path, one)
+    records = [rf.hello(one), rf.result(status="error", message=message)]
+    case.builder.launch(one, rf.launch_entries(one, records=records, end=rf.ended(exit=1)))
+    case.builder.say("step_done", one)
+    (found,) = races(case.done())
+    assert found.verdict is verdict
+    assert message in found.summary
