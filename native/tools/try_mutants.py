@@ -13,7 +13,7 @@ writes it, and makes a scoreboard of what is printed: one JSON object per line,
      "replayed", "switches", "key"}
     {"type": "unusable", "mutant", "report"}               the patch does not apply, or what it makes does not build
 
-A mutant's subjects are those whose sources it changes; the explorer runs their scenarios, any other detector their benches, in
+A mutant's subjects are those whose sources it changes; the explorer runs their scenarios, then those of others that the change reaches, any other detector their benches, in
 turns of growing length, until one fails or the budget is spent. What fails is killed: a violation, a report, a crash, a run that does
 not end. A kill by the explorer is had again from its token. Answers of the same patch over the same sources are not asked for twice.
 Exit status 0, or 2 where nothing could be tried.
@@ -40,6 +40,7 @@ from typing import Any
 from check_mutants import (
     CHANGED,
     HARNESS,
+    NATIVE,
     Build,
     Unusable,
     compile_changed,
@@ -51,6 +52,7 @@ from check_mutants import (
 )
 from check_mutants import Detector as Program
 
+OF_SUBJECT = re.compile(r'^EXPLORE_SCENARIOS\("(\w+)"', re.MULTILINE)
 SAID = re.compile(r"^(Breaks|Decoy|Kind):\s*(\S.*?)\s*$", re.MULTILINE)
 #: Of the first turn of a scenario or bench, seconds; each further turn is twice as long.
 FIRST_TURN_S = 0.25
@@ -274,13 +276,28 @@ def subjects_of(mutant: Fault, subjects: dict[str, dict[str, Any]]) -> list[str]
     return list(found)
 
 
+def scenarios_over(build: Build, changed: set[str]) -> list[str]:
+    """The subjects whose scenarios a change reaches: what is wrong below may show above alone."""
+    found = []
+    for name, made_from in build.made_from.items():
+        source = NATIVE / "explore" / f"{name.split('/')[1].removesuffix('.dir')}.c"
+        if name.startswith("CMakeFiles/scenario_") and made_from & changed:
+            found += OF_SUBJECT.findall(source.read_text())
+    return found
+
+
 def try_mutant(path: Path, mutant: Fault, decoy: bool, asked: Asked, kept: dict[str, dict[str, Any]]) -> None:
     subjects = subjects_of(mutant, asked.subjects)
     patch = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     with tempfile.TemporaryDirectory(prefix="orch-mutant-") as folder:
         sources: Path | None = None
         for detector in asked.detectors:
-            works = asked.works(detector, subjects)
+            beside = (
+                scenarios_over(asked.builds[detector.variant], set(mutant.changed))
+                if detector.explores
+                else []
+            )
+            works = asked.works(detector, list(dict.fromkeys([*subjects, *beside])))
             if not works:
                 continue
             program: Path | None = None
