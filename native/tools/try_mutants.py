@@ -230,9 +230,11 @@ def records_of(text: str) -> Iterator[dict[str, Any]]:
 
 
 def replays(program: Path, token: str) -> bool:
-    done = subprocess.run(
-        [str(program), "replay", token], capture_output=True, text=True, timeout=300, check=False
-    )
+    command = [str(program), "replay", token]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    except subprocess.TimeoutExpired:
+        return False
     return done.returncode == 1 and '"type":"violation"' in done.stdout
 
 
@@ -254,6 +256,7 @@ def look_for(program: Path, detector: Detector, works: list[Work], asked: Asked,
                 total.executions + ran.executions,
                 ran.report,
                 ran.token,
+                ran.switches,
             )
             if not ran.passed or total.seconds >= asked.budget_s:
                 return total
