@@ -61,7 +61,7 @@ def _explored(detector: Detector, spec: RaceSpec, scenarios: Scenarios | None) -
                     "strategy": strategy,
                 }
                 settings = {"bench": scenario, "strategy": strategy}
-                yield RaceCell(axes, settings, detector.variant, 1, "compact")
+                yield RaceCell(axes, settings, detector.variant, 1, "none")
 
 
 def _stressed(detector: Detector, spec: RaceSpec, threads: int) -> Iterator[RaceCell]:

@@ -64,3 +64,7 @@ def test_a_file_belongs_to_the_subject_with_the_longest_beginning() -> None:
 
 def test_shares_are_of_one_budget() -> None:
     assert sum(d.share for d in DETECTORS.values()) == pytest.approx(1.0)
+
+
+def test_an_exploration_is_not_pinned_so_that_hosts_that_share_a_machine_do_not_share_a_cpu() -> None:
+    assert {c.placement for c in cells() if c.variant == "explore"} == {"none"}
