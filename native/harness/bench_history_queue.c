@@ -1,5 +1,5 @@
-/* Histories of the way into the scheduler: all but the first workers hand tasks in, in batches, and the first takes them by hand. With one CPU a
- * take that answers nothing says that there was nothing. */
+/* Histories of the way into the scheduler: all but the first workers hand tasks in, in batches, as chains and as blocks of pointers, and the first
+ * takes them by hand. With one CPU a take that answers nothing says that there was nothing. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,8 +92,13 @@ static void put(worker_t *worker, const shared_t *shared, state_t *state) {
     }
     history_call_t *call = history_call(state->log, "put", 0);
     history_give(state->log, call, HISTORY_LIST, values, count);
+    bool pointers = rng_below(&state->rng, 2) != 0, any = rng_below(&state->rng, 2) != 0;
+    status_t status = STATUS_OK;
     history_begin(call);
-    status_t status = scheduler_enqueue_wide(shared->scheduler, tasks, count, rng_below(&state->rng, 2) ? 0 : SCHEDULER_ANY_CPU);
+    if (pointers)
+        scheduler_enqueue_batch(shared->scheduler, tasks, count, any ? UINT8_MAX : 0);
+    else
+        status = scheduler_enqueue_wide(shared->scheduler, tasks, count, any ? SCHEDULER_ANY_CPU : 0);
     history_end(call);
     if (status != STATUS_OK)
         run_violation(worker, "S1", "enqueue of %u tasks answers %s", count, status_name(status));

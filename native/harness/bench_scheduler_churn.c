@@ -1,6 +1,7 @@
 /* Every kind of task through the lock-free scheduler, with the contract's oracles on: spawned and handed in, run again, blocked and
- * unblocked, bound to CPUs, of every priority, with ids and without. Each worker drives a CPU and owns jobs; it alone makes them ready, blocks
- * and unblocks them, and whoever is idle runs them. */
+ * unblocked, bound to CPUs, of every priority, with ids and without. They are handed in by enqueue_wide (chains through the tasks) and by
+ * enqueue_batch (blocks of pointers), in batches of every size. Each worker drives a CPU and owns jobs; it alone makes them ready, blocks and
+ * unblocks them, and whoever is idle runs them. */
 #include <stdlib.h>
 
 #include "harness.h"
@@ -8,7 +9,7 @@
 
 enum { JOBS, MODE, AGAIN, BLOCKS, BOUND, IDS, NUMA, QUEUES };
 enum { NUMA_AUTO, NUMA_LEARNED, NUMA_FLAT };
-enum { PROBE_BYTES = 1 << 22, PROBE_MS = 2 };
+enum { PROBE_BYTES = 1 << 22, PROBE_MS = 2, BATCH_MOST = 96 /* three blocks */, LOST_S = 15 /* sooner than the harness gives a worker up */ };
 static const char *const modes[] = {"auto", "fenced", "asymmetric", NULL};
 static const char *const views[] = {[NUMA_AUTO] = "auto", [NUMA_LEARNED] = "learned", [NUMA_FLAT] = "flat", NULL};
 static const char *const queues[] = {"first_touch", "interleave", "own_node", NULL}; /* of scheduler_queues_t */
@@ -31,6 +32,7 @@ typedef struct {
     task_t *task;
     task_id_t id;
     kind_t kind;
+    bool handed_in;          /* in this life by enqueue_batch: while it is NEW, nobody has taken it over yet; the owner's */
     uint32_t runs, expected; /* of this life; runs are written by who runs it */
     atomic_u32_t blocked;    /* its worker has seen it BLOCKED, and not begun to unblock it */
     uint64_t lives;
@@ -45,6 +47,11 @@ typedef struct {
     rng_t rng;
     scheduler_mask_t mask;
 } state_t;
+
+typedef struct {
+    task_t *tasks[BATCH_MOST];
+    uint32_t count;
+} batch_t;
 
 /* A violation is reported by the worker on whose CPU it shows. */
 static worker_t *reporters[SCHEDULER_MAX_CPUS];
@@ -168,17 +175,61 @@ static bool open_life(worker_t *worker, state_t *state, job_t *job) {
         scheduler_task_create(worker->run->shared, run_job, job, TASK_PRIORITY_NORMAL, NULL, &id, &job->task) != STATUS_OK)
         return false; /* no memory, or all are in use: another time */
     job->id = id;
+    job->handed_in = false;
     job->runs = 0;
     job->expected = job->kind == JOB_AGAIN ? 2 + rng_below(&state->rng, 2) : job->kind == JOB_BLOCKS ? 2 : 1;
     job->lives++;
     return true;
 }
 
+static bool is_over(const job_t *job, task_state_t at) {
+    return at == TASK_STATE_COMPLETED || (at == TASK_STATE_NEW && !job->handed_in);
+}
+
+static void hand_in_wide(worker_t *worker, state_t *state, batch_t *batch) {
+    uint32_t cpu = rng_below(&state->rng, (uint32_t)worker->run->options->threads);
+    status_t status = scheduler_enqueue_wide(worker->run->shared, batch->tasks, batch->count, cpu);
+    if (status != STATUS_OK)
+        run_violation(worker, "S1", "enqueue of %u tasks answers %s", batch->count, status_name(status));
+    batch->count = 0;
+}
+
+static void hand_in_blocks(worker_t *worker, state_t *state, batch_t *batch) {
+    uint32_t cpu = rng_below(&state->rng, (uint32_t)worker->run->options->threads);
+    scheduler_enqueue_batch(worker->run->shared, batch->tasks, batch->count, (uint8_t)cpu); /* every number is good */
+    batch->count = 0;
+}
+
+/* To the tasks for enqueue_batch. A task with an id sends its whole batch by the chain: so there are few. Any other is made anew, for its state
+ * is the one before until a CPU takes it over, and COMPLETED would say that it is over again. */
+static bool goes_by_block(state_t *state, job_t *job) {
+    if (rng_below(&state->rng, job->id == TASK_NONE ? 2 : 32) != 0)
+        return false;
+    if (job->id == TASK_NONE) {
+        task_init(&job->own, run_job, job, job->own.priority, job->own.mask);
+        job->handed_in = true;
+    }
+    return true;
+}
+
+/* Begins the next life of a job that is over. */
+static void start(worker_t *worker, state_t *state, job_t *job, batch_t *wide, batch_t *blocks) {
+    close_life(worker, job);
+    if (!open_life(worker, state, job))
+        return;
+    if (rng_below(&state->rng, 2) == 0) {
+        scheduler_spawn(state->on, job->task);
+    } else {
+        batch_t *batch = goes_by_block(state, job) ? blocks : wide;
+        batch->tasks[batch->count++] = job->task;
+    }
+}
+
 /* Makes ready what is over, and unblocks what is blocked. */
 static void tend(worker_t *worker, state_t *state) {
     scheduler_lockfree_t *scheduler = worker->run->shared;
-    task_t *batch[32];
-    uint32_t count = 0, cpus = (uint32_t)worker->run->options->threads;
+    batch_t wide = {.count = 0}, blocks = {.count = 0};
+    uint32_t most = 1 + rng_below(&state->rng, BATCH_MOST);
     for (uint32_t i = 0; i < state->count; i++) {
         job_t *job = &state->jobs[i];
         task_state_t at = task_state(job->task);
@@ -186,23 +237,17 @@ static void tend(worker_t *worker, state_t *state) {
             atomic_store_release_u32(&job->blocked, 1); /* from now on it must not run */
         } else if (at == TASK_STATE_BLOCKED) {
             atomic_store_release_u32(&job->blocked, 0);
-            (void)scheduler_unblock(scheduler, job->task, rng_below(&state->rng, cpus));
-        } else if (at == TASK_STATE_NEW || at == TASK_STATE_COMPLETED) {
-            close_life(worker, job);
-            if (!open_life(worker, state, job))
-                continue;
-            if (rng_below(&state->rng, 2) == 0) {
-                scheduler_spawn(state->on, job->task);
-            } else {
-                batch[count++] = job->task;
-            }
-            if (count == 32) {
-                (void)scheduler_enqueue_wide(scheduler, batch, count, rng_below(&state->rng, cpus));
-                count = 0;
-            }
+            (void)scheduler_unblock(scheduler, job->task, rng_below(&state->rng, (uint32_t)worker->run->options->threads));
+        } else if (is_over(job, at)) {
+            start(worker, state, job, &wide, &blocks);
+            if (wide.count == most)
+                hand_in_wide(worker, state, &wide);
+            if (blocks.count == most)
+                hand_in_blocks(worker, state, &blocks);
         }
     }
-    (void)scheduler_enqueue_wide(scheduler, batch, count, rng_below(&state->rng, cpus));
+    hand_in_wide(worker, state, &wide);
+    hand_in_blocks(worker, state, &blocks);
 }
 
 static uint64_t batch(worker_t *worker) {
@@ -231,7 +276,7 @@ static bool settle(worker_t *worker, state_t *state) {
             atomic_store_release_u32(&job->blocked, 0);
             (void)scheduler_unblock(worker->run->shared, job->task, SCHEDULER_ANY_CPU);
         }
-        over &= at == TASK_STATE_NEW || at == TASK_STATE_COMPLETED;
+        over &= is_over(job, at);
     }
     return over;
 }
@@ -243,8 +288,8 @@ static void leave(worker_t *worker) {
     while (!settle(worker, state)) {
         if (scheduler_run(state->on, 1000) == 0)
             spin_hint(63);
-        if (clock_ns() - begin > 20000000000u) {
-            run_violation(worker, "S3", "a task is not run for 20 s, and a CPU looks for work");
+        if (clock_ns() - begin > LOST_S * 1000000000ull) {
+            run_violation(worker, "S3", "a task is not run for %d s, and a CPU looks for work", LOST_S);
             return; /* nothing is freed: somebody may have it */
         }
     }
