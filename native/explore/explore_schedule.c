@@ -2,12 +2,8 @@
 // one (the running thread, and the last store); the ranks of a run are its decisions, and replaying them makes the run again.
 #include "explore_state.h"
 
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 
 enum { STACK = 1 << 17, LATE = 3000, STEPS_MAX = 30000, FALLS_MAX = 3, SWITCHES_MAX = 1 << 16 };
 
@@ -31,7 +27,6 @@ static pending_t pending[EXPLORE_THREADS];
 static _Alignas(64) char stacks[EXPLORE_THREADS][STACK];
 static explore_finding_t run; // filled in as far as it is known
 static uint64_t run_number;
-explore_found_t explore_found;
 uint64_t explore_steps, explore_pruned;
 
 static uint64_t random_state, draw_state[THREADS];
@@ -83,68 +78,16 @@ unsigned explore_length(unsigned least, unsigned most) {
 }
 unsigned explore_thread(void) { return running; }
 
-// --- the end of a run that is wrong ------------------------------------------------------------------------------------
-
-static _Noreturn void tell(void) {
+explore_finding_t *schedule_finding(void) {
     run.step = steps;
     run.thread = running;
     run.switches = switches;
     run.decision_count = decision_count;
-    run.stale = 0;
-    for (unsigned i = 0; i < EXPLORE_THREADS; i++) {
-        run.stale += model_threads[i].stale;
-        run.operations[i] = operations[i];
-    }
-    size_t length = strcspn(run.message, ":");
-    snprintf(run.contract, sizeof run.contract, "%.*s", (int)length, run.message);
-    if (tracing) {
-        trace_tell(&run);
-    }
-    explore_found(&run);
-    _Exit(1);
+    memcpy(run.operations, operations, sizeof run.operations);
+    return &run;
 }
 
-void explore_fail(const char *format, ...) {
-    va_list values;
-    va_start(values, format);
-    vsnprintf(run.message, sizeof run.message, format, values);
-    va_end(values);
-    tell();
-}
-
-static void crashed(int signal_number) {
-    snprintf(run.message, sizeof run.message, "crash: signal %d", signal_number);
-    tell();
-}
-
-// Each fifth of a second of processor time: whether there has been a door since, or a new run.
-static void look_for_progress(int signal_number) {
-    (void)signal_number;
-    static uint64_t last_run;
-    static unsigned last_step, same;
-    same = last_run == run_number && last_step == steps + waits_of_main ? same + 1 : 0;
-    last_run = run_number;
-    last_step = steps + waits_of_main;
-    if (same == 2) {
-        snprintf(run.message, sizeof run.message, "endless: thread %u runs on and comes to no door", running);
-        tell();
-    }
-}
-
-void explore_catch_crashes(void) {
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-    static char alternate[1 << 16];
-    stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
-    (void)sigaltstack(&stack, NULL);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-        struct sigaction action = {.sa_handler = crashed, .sa_flags = SA_ONSTACK};
-        (void)sigaction(signals[i], &action, NULL);
-    }
-    struct sigaction tick = {.sa_handler = look_for_progress, .sa_flags = SA_ONSTACK | SA_RESTART};
-    (void)sigaction(SIGPROF, &tick, NULL);
-    struct itimerval tick_time = {{0, 200000}, {0, 200000}};
-    (void)setitimer(ITIMER_PROF, &tick_time, NULL);
-}
+uint64_t schedule_progress(void) { return (run_number << 20) + steps + waits_of_main; }
 
 // --- coroutines -------------------------------------------------------------------------------------------------------
 

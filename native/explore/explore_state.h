@@ -110,6 +110,8 @@ void schedule_door(door_t door, const void *at, bool seq_cst);
 // A decision of the model among `count` > 1; 0 is the usual. `odds`: one in so many is another.
 unsigned schedule_decide(unsigned count, unsigned odds);
 bool schedule_is_late(void); // from here on only to the end
+explore_finding_t *schedule_finding(void); // of the run under way, as far as the schedule knows it
+uint64_t schedule_progress(void); // another number after every door, and in every run
 
 // --- every execution, one after the other ---
 extern bool exhaust_on;
