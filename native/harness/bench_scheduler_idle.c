@@ -14,7 +14,7 @@
 
 #include "asleep.h"
 #include "harness.h"
-#include "scheduler.h"
+#include "scheduler_account.h"
 
 enum { MODE, MEET, FAR };
 enum { ROUND_MAX = 64, LOOKS_LEAST = 50 };
@@ -200,12 +200,10 @@ static uint64_t tend_round(worker_t *worker, shared_t *shared) {
 
 /* ---- the life of the bench ---- */
 static bool check(const run_t *run, char *why, size_t size) {
-    const char *text = run->options->threads > (int)SCHEDULER_MAX_CPUS ? "a scheduler has at most 1024 CPUs"
-                       : run->options->threads < 2 ? "it takes two threads: one makes work ready, the others sleep beside it"
-                                                   : NULL;
-    for (size_t i = 0; text != NULL && i < size && (i == 0 || text[i - 1] != 0); i++)
-        why[i] = text[i];
-    return text == NULL;
+    bool fits = run->options->threads >= 2;
+    if (!fits)
+        snprintf(why, size, "it takes two threads: one makes work ready, the others sleep beside it");
+    return fits && account_threads_fit(run, why, size);
 }
 
 static bool setup(run_t *run) {

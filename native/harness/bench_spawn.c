@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "harness.h"
-#include "scheduler.h"
+#include "scheduler_account.h"
 
 enum { BURST, MODE, WAY, BATCH };
 enum { WAY_SPAWN, WAY_CHAIN, WAY_ENQUEUE };
@@ -57,16 +57,6 @@ static bool setup(run_t *run) {
     }
     run->shared = scheduler;
     return true;
-}
-
-static bool check(const run_t *run, char *why, size_t size) {
-    (void)size;
-    if (run->options->threads <= (int)SCHEDULER_MAX_CPUS)
-        return true;
-    static const char text[] = "a scheduler has at most 1024 CPUs";
-    for (size_t i = 0; i < sizeof text; i++)
-        why[i] = text[i];
-    return false;
 }
 
 static bool enter(worker_t *worker) {
@@ -152,12 +142,8 @@ static void leave(worker_t *worker) {
 static void finish(worker_t *worker) {
     scheduler_lockfree_t *scheduler = worker->run->shared;
     scheduler_stats_t stats = scheduler_stats(scheduler);
-    if (stats.accepted != stats.started || stats.started != stats.finished)
-        run_violation(worker, "S5", "%llu accepted, %llu started, %llu finished", (unsigned long long)stats.accepted,
-                      (unsigned long long)stats.started, (unsigned long long)stats.finished);
-    run_counter(worker->run, "steals", (double)stats.steals, "steals");
-    run_counter(worker->run, "stolen", (double)stats.stolen, "tasks");
-    run_counter(worker->run, "forced", (double)stats.forced, "steals");
+    account_close(worker, stats);
+    account_tell_steals(worker, stats);
     scheduler_destroy(scheduler);
 }
 
@@ -168,7 +154,7 @@ static bench_t bench = {
     .contracts = "S1,S5",
     .settings = settings,
     .settings_count = sizeof settings / sizeof settings[0],
-    .check = check,
+    .check = account_threads_fit,
     .setup = setup,
     .enter = enter,
     .batch = batch,

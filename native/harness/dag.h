@@ -5,12 +5,11 @@
 
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "harness.h"
 #include "pdac.h"
-#include "scheduler.h"
+#include "scheduler_account.h"
 
 enum { DAG_BUDGET = 8192 }; /* nodes in one batch: some tens of microseconds to a few milliseconds */
 
@@ -33,13 +32,6 @@ typedef struct {
     _Alignas(128) scheduler_cpu_t *on;
     bool idle;
 } dag_seat_t;
-
-static inline bool dag_threads_fit(const run_t *run, char *why, size_t size) {
-    bool fit = run->options->threads <= (int)SCHEDULER_MAX_CPUS;
-    if (!fit)
-        snprintf(why, size, "at most %u threads", SCHEDULER_MAX_CPUS);
-    return fit;
-}
 
 static inline bool dag_good(run_t *run, status_t status, const char *what) {
     if (status != STATUS_OK)
