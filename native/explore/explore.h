@@ -84,6 +84,7 @@ typedef struct explore_site {
     unsigned line;
 } explore_site_t;
 extern const explore_site_t *explore_site;
+static inline void explore_at(const explore_site_t *here) { explore_site = here; }
 #define EXPLORE_HERE                                                                                                   \
     __extension__({                                                                                                    \
         static const explore_site_t here = {__FILE__, __func__, __LINE__};                                             \

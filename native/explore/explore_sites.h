@@ -1,7 +1,7 @@
 // Every door notes where it is: a door's name with arguments is this macro, which calls the function of the same name.
 #pragma once
 
-#define EXPLORE_AT(call) (explore_site = EXPLORE_HERE, call)
+#define EXPLORE_AT(call) (explore_at(EXPLORE_HERE), call)
 
 #define atomic_load_relaxed_u32(...) EXPLORE_AT(atomic_load_relaxed_u32(__VA_ARGS__))
 #define atomic_load_acquire_u32(...) EXPLORE_AT(atomic_load_acquire_u32(__VA_ARGS__))

@@ -125,10 +125,11 @@ explore_plan_t token_read(const char *text, const subject_t **subject) {
     static char copy[1 << 19];
     char *part[PARTS];
     unsigned count = 0;
-    if (strlen(text) >= sizeof copy) {
+    size_t length = strlen(text);
+    if (length >= sizeof copy) {
         usage_error("replay: the token is longer than %zu characters", sizeof copy - 1);
     }
-    strcpy(copy, text);
+    memcpy(copy, text, length + 1);
     for (char *at = copy; at != NULL && count < PARTS; count++) {
         part[count] = at;
         at = strchr(at, ':');

@@ -10,7 +10,7 @@
 #define BLOCK_TASKS 2u // few and small, so that they are full and used up
 #define BLOCK_FROM 1u
 #define BLOCKS 2u
-#define BLOCKS_OF_MANY 2u
+#define BLOCKS_OF_MANY 1u // none here has so many CPUs
 #define MANY_CPUS 64u
 
 // The order of inclusion is the order of their uses.

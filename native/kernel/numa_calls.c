@@ -9,7 +9,7 @@
 static int answer(long result) { return result < 0 ? -errno : 0; }
 
 static int bind(void *at, size_t bytes, int mode, const numa_node_set_t *nodes) {
-    return answer(syscall(SYS_mbind, at, bytes, mode, nodes, (unsigned long)NUMA_MAX_NODES + 1, 0u));
+    return answer(syscall(SYS_mbind, at, bytes, mode, nodes, nodes != NULL ? (unsigned long)NUMA_MAX_NODES + 1 : 0ul, 0u));
 }
 
 static int set_policy(int mode, const numa_node_set_t *nodes) {

@@ -218,8 +218,11 @@ static inline void run_one(scheduler_cpu_t *on, task_t *task) {
 static inline __attribute__((always_inline)) void run_all(scheduler_cpu_t *on, bool asymmetric) {
     for (void *task = NULL;;) {
         bool popped = on->ahead != 0 && deque_pop_in(on->deque, asymmetric, &task);
-        if (__builtin_expect(!popped, 0) && (task = take_next(on)) == NULL) {
-            return;
+        if (__builtin_expect(!popped, 0)) {
+            task = take_next(on);
+            if (task == NULL) {
+                return;
+            }
         }
         if (begin(on, task)) {
             on->ahead--;

@@ -52,9 +52,11 @@ def compiled() -> dict[Path, list[str]]:
         if done.returncode != 0:
             raise Unusable(f"{' '.join(command)}: {done.stderr.strip()}")
     entries = json.loads((BUILD / "compile_commands.json").read_text())
-    return {
-        Path(entry["file"]): entry["command"].split() for entry in entries if entry["file"].endswith(".c")
-    }
+    # Once each: over a file that is compiled for two programs, clang-tidy takes over what it believes from the first to the second.
+    first = {entry["file"]: entry for entry in reversed(entries) if entry["file"].endswith(".c")}
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    (STAMPS / "compile_commands.json").write_text(json.dumps(list(first.values())))
+    return {Path(file): entry["command"].split() for file, entry in first.items()}
 
 
 def included(path: Path, folders: list[Path], seen: dict[Path, bytes]) -> None:
@@ -85,7 +87,7 @@ def key_of(path: Path, command: list[str], version: str) -> str:
 def look(path: Path, command: list[str] | None) -> list[str]:
     """The findings in one file, each with its notes as one text."""
     words = [TIDY, "--quiet", f"--config-file={SETTINGS}"]
-    words += [str(path), "--", *PLAIN] if command is None else ["-p", str(BUILD), str(path)]
+    words += [str(path), "--", *PLAIN] if command is None else ["-p", str(STAMPS), str(path)]
     done = run(*words)
     findings: list[str] = []
     for line in done.stdout.splitlines():
@@ -123,7 +125,6 @@ def main() -> int:
     try:
         version = run(TIDY, "--version").stdout
         commands = compiled()
-        STAMPS.mkdir(parents=True, exist_ok=True)
         files = [path.resolve() for path in options.files] or sorted(commands)
         with ThreadPoolExecutor(options.jobs) as pool:
             outcomes = pool.map(lambda p: judge(p, commands.get(p), version, again=options.all), files)

@@ -31,6 +31,10 @@ def short(harness: Harness, bench: str, *more: str, variant: str = "release") ->
 @pytest.mark.parametrize("bench", EVERY_BENCH)
 def test_every_bench_runs_clean_under_every_variant(harness: Harness, bench: str, variant: str) -> None:
     said = short(harness, bench, variant=variant)
+    if (
+        said.status == 0 and said.result["ops"] == 0
+    ):  # on a busy machine not one turn of all arms was over in time
+        said = short(harness, bench, "--seconds", "5", variant=variant)
     assert said.errors == ""
     assert said.status == 0
     assert said.result["status"] == "ok"
