@@ -7,18 +7,16 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from orchestrator.analysis.histories.calls import read_calls
+from orchestrator.analysis.histories.check import Window, check_windows
+from orchestrator.bundle.build import build
 
-from orchestrator.analysis.histories.calls import read_calls  # noqa: E402 - after the path to it
-from orchestrator.analysis.histories.check import Window, check_windows  # noqa: E402
-from orchestrator.bundle.build import build  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 PASSES = 5
 BENCHES = ("history_deque", "history_queue", "history_capability")

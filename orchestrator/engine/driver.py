@@ -196,7 +196,9 @@ def _serve(pipe: Connection, hosts: Sequence[str], home: Path, logs: Path) -> No
 def _spread(work: Callable[[Any], Any], pieces: Sequence[Any]) -> tuple[str, Any]:
     try:
         return "spread", pooled(work, pieces)
-    except Exception as e:  # noqa: BLE001 - what the work raises, it raises again where it is asked for
+    except Exception as e:
+        # what the work itself raises, it raises again where it is asked for
+        logging.getLogger(__name__).exception("pieces of work were not done by Ray")
         return "unspread", f"{type(e).__name__}: {e}"
 
 

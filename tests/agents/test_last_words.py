@@ -28,7 +28,8 @@ def test_all_that_a_pipe_holds_is_read_whatever_the_clock_says(monkeypatch: pyte
     ends.selector = selectors.DefaultSelector()
     ends.selector.register(read, selectors.EVENT_READ)
     ends.read_bytes, ends.flooded = 0, False
-    ends.order = SimpleNamespace(limits=SimpleNamespace(output_bytes=1 << 30))  # type: ignore[assignment]
+    limits = SimpleNamespace(output_bytes=1 << 30)
+    monkeypatch.setattr(ends, "order", SimpleNamespace(limits=limits), raising=False)
     monkeypatch.setattr(ends, "_is_flood", lambda: False)
     monkeypatch.setattr(ends, "_take", lambda _, one: lines.append(one))
     with monkeypatch.context() as clock:
