@@ -1,28 +1,8 @@
 // The capability table under the explorer: threads change one small tree and ask about it. What was done is expected of who knows it: where
 // the end of a revoke happened before a check, the check fails; where a capability's birth did, and nobody has begun to end it, it succeeds.
 #include "atomics.h"
-#include "capability.h"
+#include "capability_sources.h"
 #include "explore.h"
-#include "reclaim.h"
-
-#undef CAPABILITY_MAX_THREADS
-#define CAPABILITY_MAX_THREADS 4u
-#undef RECLAIM_MAX_THREADS
-#define RECLAIM_MAX_THREADS 4u
-#include "../kernel/capability_layout.h"
-#undef SLOT_BATCH
-#define SLOT_BATCH 1u
-#undef SWEEP_AT_LEAST
-#define SWEEP_AT_LEAST 1u
-
-// The order of inclusion is the order of their uses.
-#include "../kernel/reclaim.c"
-
-#include "../kernel/capability_slots.c"
-#include "../kernel/capability_tree.c"
-#include "../kernel/capability.c"
-#include "../kernel/capability_column.c"
-#include "../kernel/capability_table.c"
 
 enum { NODES = 24, ROOT = -1 };
 #define RIGHTS ((cap_rights_t)15)

@@ -1,28 +1,8 @@
 // Kept answers and hand-overs under the explorer: a small tree that some change and hand on, while others ask, directly and through
 // caches.
 #define CAPABILITY_EPOCH_SLOTS 1u // so that no other's change hides a missing one
-#include "capability.h"
-#include "reclaim.h"
-
-#undef CAPABILITY_MAX_THREADS
-#define CAPABILITY_MAX_THREADS 4u
-#undef RECLAIM_MAX_THREADS
-#define RECLAIM_MAX_THREADS 4u
-#include "../kernel/capability_column.h"
-#undef SLOT_BATCH
-#define SLOT_BATCH 1u
-#undef SWEEP_AT_LEAST
-#define SWEEP_AT_LEAST 1u
-
-// The order of inclusion is the order of their uses.
-#include "../kernel/reclaim.c"
-
-#include "../kernel/capability_slots.c"
-#include "../kernel/capability_tree.c"
-#include "../kernel/capability.c"
-#include "../kernel/capability_column.c"
+#include "capability_sources.h"
 #include "../kernel/capability_transfer.c"
-#include "../kernel/capability_table.c"
 #include "../kernel/capability_cache.c"
 
 #include "explore.h"

@@ -3,25 +3,8 @@
 // An answer is about the capability that was asked for, or is no (C3); and no, where the end was known (C1).
 #include "explore.h"
 
-#include "capability.h"
-#include "reclaim.h"
-
-#undef CAPABILITY_MAX_THREADS
-#define CAPABILITY_MAX_THREADS 4u
-#undef RECLAIM_MAX_THREADS
-#define RECLAIM_MAX_THREADS 4u
-#include "../kernel/capability_layout.h"
-#undef SLOT_BATCH
-#define SLOT_BATCH 1u
-
-// The order of inclusion is the order of their uses.
-#include "../kernel/reclaim.c"
-
-#include "../kernel/capability_slots.c"
-#include "../kernel/capability_tree.c"
-#include "../kernel/capability.c"
-#include "../kernel/capability_column.c"
-#include "../kernel/capability_table.c"
+#define SWEEP_FROM 32u // as it is shipped
+#include "capability_sources.h"
 #include "../kernel/capability_cache.c"
 
 #include <string.h>

@@ -4,27 +4,8 @@
 // The kernel's batches are made small here, so that slots come back, lists are swept and threads stop half-way within a few steps.
 #include "watched.h"
 
-#include "capability.h"
-#include "reclaim.h"
-
-#undef CAPABILITY_MAX_THREADS
-#define CAPABILITY_MAX_THREADS 6u
-#undef RECLAIM_MAX_THREADS
-#define RECLAIM_MAX_THREADS 6u
-#include "../kernel/capability_column.h"
-#undef SLOT_BATCH
-#define SLOT_BATCH 1u
-#undef SWEEP_AT_LEAST
-#define SWEEP_AT_LEAST 1u
-
-// The order of inclusion is the order of their uses.
-#include "../kernel/reclaim.c"
-
-#include "../kernel/capability_slots.c"
-#include "../kernel/capability_tree.c"
-#include "../kernel/capability.c"
-#include "../kernel/capability_column.c"
-#include "../kernel/capability_table.c"
+#define SEATS_MOST 6u
+#include "capability_sources.h"
 
 #include "table_facts.h"
 
