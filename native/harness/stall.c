@@ -1,11 +1,11 @@
 /* C4 promises that whoever is stopped, the others go on. So stop one and look.
  *
- * A stall: the others are watched for STILL_NS (before), then one worker is frozen by a signal for freeze_ms. Batches
- * that end are the progress. If at the end of that time the others are still, the freeze goes on until they move,
- * which clears them, or are judged.
+ * A stall: the others are watched (before) for STILL_NS, and longer, up to BEFORE_MOST_NS, until they have ended
+ * BEFORE_LEAST batches. Then one worker is frozen by a signal for freeze_ms. Batches that end are the progress. If at
+ * the end of that time the others are still, the freeze goes on until they move, which clears them, or are judged.
  *
  * Not to be fooled by a machine that just does not run us, stillness counts only where the others cannot have
- * been waiting for a CPU, over at least STILL_NS and SAMPLES looks in a row, and against BEFORE_LEAST batches before:
+ * been waiting for a CPU, over at least SAMPLES looks in a row and the time in which they ended those batches before:
  *   spinning   they used the CPU time of MANY of their batches, and not less than SPUN_NS, and ended none; or
  *   blocked    in every look every one of them was asleep in the kernel. Who wants to run is not asleep.
  * Anything else is not judged, and counted as such. */
@@ -25,6 +25,7 @@
 #include "window_state.h"
 
 enum { MS = 1000000, LOOK_NS = MS, STILL_NS = 50 * MS, SPUN_NS = 20 * MS, SAMPLES = 20, MANY = 64, BEFORE_LEAST = 16, LOOKS_MOST = 50 };
+static const uint64_t BEFORE_MOST_NS = 400ull * MS; /* slow is slow: a lock under a sanitizer hands over 10,000 a second */
 static const uint64_t TAKES_NS = 500ull * MS; /* a signal that was not taken by then is withdrawn */
 static const uint64_t LIMIT_NS = 1000ull * MS; /* how much longer a freeze goes on that is not decided */
 
@@ -68,6 +69,7 @@ static struct {
     int victim;
     uint64_t due_ns, frozen_ns;
     effort_t before;            /* first the readings at its begin, then the difference */
+    uint64_t before_ns;         /* likewise: when it began, then how long it was */
     uint64_t seen[THREADS_MAX]; /* operations of each at the last look */
     uint64_t seen_sum;
     uint64_t moved_ns;          /* the last look at which they had moved */
@@ -148,19 +150,26 @@ static void thaw(uint64_t now) {
 static void watch(const run_t *run, uint64_t now) {
     the.victim = (int)rng_below(&the.rng, (uint32_t)run->options->threads);
     the.before = (effort_t){others_done(run->window), others_cpu(run->window)};
+    the.before_ns = now;
     the.step = BEFORE;
     the.due_ns = now + STILL_NS;
 }
 
 /* Others that hardly moved before prove nothing when they stand. */
 static void call(const run_t *run, uint64_t now) {
-    uint64_t cpu = others_cpu(run->window);
-    the.before.ops = others_done(run->window) - the.before.ops;
-    if (the.before.ops < BEFORE_LEAST * BATCH_OPS || cpu == UINT64_MAX) {
+    uint64_t cpu = others_cpu(run->window), ops = others_done(run->window) - the.before.ops;
+    bool few = ops < BEFORE_LEAST * BATCH_OPS;
+    if (few && now - the.before_ns < BEFORE_MOST_NS) {
+        the.due_ns = now + STILL_NS;
+        return;
+    }
+    if (few || cpu == UINT64_MAX) {
         the.unjudged++;
         rest(now);
         return;
     }
+    the.before_ns = now - the.before_ns;
+    the.before.ops = ops;
     the.before.cpu_ns = cpu - the.before.cpu_ns;
     atomic_store_explicit(&wanted, (uint32_t)the.victim + 1, memory_order_release);
     pthread_kill(run->window->seats[the.victim].thread, SIGUSR2);
@@ -189,10 +198,10 @@ static void accuse(run_t *run, uint64_t now, uint64_t cpu, bool blocked) {
     else
         snprintf(last, sizeof last, "worker %d was the last to move", the.mover);
     run_violation(&run->window->seats[the.victim].worker, "C4",
-                  "worker %d frozen %.1f ms: for the last %.1f the other %d ended no operation, %s; in the %d ms before "
-                  "they ended %llu; %s",
+                  "worker %d frozen %.1f ms: for the last %.1f the other %d ended no operation, %s; in the %.1f ms "
+                  "before they ended %llu; %s",
                   the.victim, (double)(now - the.frozen_ns) * 1e-6, (double)(now - the.moved_ns) * 1e-6,
-                  run->window->threads - 1, how, STILL_NS / MS,
+                  run->window->threads - 1, how, (double)the.before_ns * 1e-6,
                   (unsigned long long)the.before.ops, last);
 }
 
@@ -210,7 +219,7 @@ static void look_closer(run_t *run, uint64_t now) {
     uint64_t used = cpu == UINT64_MAX || the.cpu_ns == UINT64_MAX ? 0 : cpu - the.cpu_ns;
     uint64_t enough = MANY * BATCH_OPS * the.before.cpu_ns / the.before.ops;
     bool spinning = used >= (enough > SPUN_NS ? enough : SPUN_NS);
-    bool long_enough = now - the.still_ns >= STILL_NS && the.samples >= SAMPLES;
+    bool long_enough = now - the.still_ns >= the.before_ns && the.samples >= SAMPLES;
     /* the last word is theirs: who has moved meanwhile is cleared */
     if (long_enough && (the.asleep || spinning) && others_done(run->window) == the.seen_sum) {
         accuse(run, now, used, the.asleep);
@@ -256,8 +265,10 @@ uint64_t stall_step(run_t *run, uint64_t now) {
 
 void stall_end(run_t *run) {
     (void)run;
-    if (the.plan.freeze_ms > 0)
-        thaw(clock_ns());
+    if (the.plan.freeze_ms <= 0)
+        return;
+    the.unjudged += the.step == BEFORE || the.step == CALLED;
+    thaw(clock_ns());
 }
 
 void stall_count(run_t *run) {
