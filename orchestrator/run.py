@@ -27,7 +27,7 @@ from orchestrator.bundle.build import build as build_bundle
 from orchestrator.bundle.build import catalogue, default_source
 from orchestrator.engine.driver import DriverSeats
 from orchestrator.engine.names import benches_of, known_names
-from orchestrator.engine.ship import blob_path, resolve_spool, ship
+from orchestrator.engine.ship import Shipped, blob_path, ship
 from orchestrator.engine.survey import Survey, survey
 from orchestrator.engine.unit import Unit
 from orchestrator.engine.watch import Observer, Watch
@@ -84,14 +84,6 @@ class Built:
     bundle: Bundle | None
     benches: list[Bench]
     broken: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """One host that has the blobs: absolute spool, bytes that were sent."""
-
-    spool: str
-    bytes_sent: int
 
 
 @dataclass(frozen=True)
@@ -264,8 +256,7 @@ def ship_all(
                 blobs[variant.sha256] = Path(variant.file)
         link = open_retrying(address)
         try:
-            spool = resolve_spool(link, address.spool)
-            return Shipped(spool, ship(link, blobs, spool))
+            return ship(link, blobs, address.spool, pack=not address.local)
         except LinkError as e:
             return e
         finally:

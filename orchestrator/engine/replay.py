@@ -16,7 +16,7 @@ from typing import Any
 from orchestrator.bundle.build import build, default_source, is_source, kept
 from orchestrator.bundle.digest import source_digest
 from orchestrator.bundle.manifest import Variant
-from orchestrator.engine.ship import blob_path, resolve_spool, ship
+from orchestrator.engine.ship import blob_path, ship
 from orchestrator.errors import InputError, RemoteFailed
 from orchestrator.model.address import Address
 from orchestrator.transport import Completed, open_link
@@ -77,9 +77,8 @@ def replay(token: str, address: Address, timeout_s: float) -> Replayed:
     try:
         program = explorer.file
         if not address.local:
-            spool = resolve_spool(link, address.spool)
-            ship(link, {explorer.sha256: Path(explorer.file)}, spool)
-            program = blob_path(spool, explorer.sha256)
+            shipped = ship(link, {explorer.sha256: Path(explorer.file)}, address.spool)
+            program = blob_path(shipped.spool, explorer.sha256)
         done = link.run([program, "replay", token.strip()], timeout_s=timeout_s)
     finally:
         link.close()

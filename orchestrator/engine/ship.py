@@ -1,99 +1,181 @@
-"""Blobs onto a host, by content: SPOOL/blobs/<sha256>, mode 0755. What is there already is not sent."""
+"""Blobs onto a host, by content: SPOOL/blobs/<sha256>, mode 0755. What is there already is not sent.
+
+One question tells what the host lacks, then each blob goes through one channel: packed where the host can unpack
+it, its digest worked out there, renamed into place. What a lost link has left of one is gone on from; beside
+the blobs it is called ``.DIGEST.MARK.TOKEN.part``: which blob, which bytes travelled, whose it is.
+"""
 
 from __future__ import annotations
 
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.errors import RemoteFailed
-from orchestrator.transport import Completed, Link
+from orchestrator.engine import packed
+from orchestrator.errors import LinkLost, LinkTimeout, RemoteFailed
+from orchestrator.transport import Backoff, Completed, Link
 
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 _CHECK_S = 120.0
+_SEND_S = 600.0
+#: times in a row that a link may be lost without a byte of progress
+_TRIES = 3
 
-# Each prints one line that begins with `orch:`, for a start-up file of the shell may print too.
-_HOME = 'echo "orch:$HOME"'
+# Each prints lines that begin with `orch:`, for a start-up file of the shell may print too.
 
-# Names the blobs that are not there, or not what their name says.
-_MISSING = """
-spool=$1; shift
+# Where the spool is, whether there is a zstd, the blobs that are not there or not what their name says, and the parts.
+_ASK = """
+case $1 in
+"~" | "~/"*)
+  case $HOME in /*) ;; *) echo "the user has no home directory" >&2; exit 1 ;; esac
+  spool=${HOME%/}${1#"~"} ;;
+*) spool=$1 ;;
+esac
+shift
 umask 077
 mkdir -p "$spool/blobs" || exit 1
 cd "$spool/blobs" || exit 1
+echo "orch:spool $spool"
+command -v zstd >/dev/null && echo orch:zstd
 # what a copy that was cut has left a day ago or longer
 find . -maxdepth 1 -type f -name '.*' -mmin +1440 -exec rm -f {} + 2>/dev/null
 for digest do
   if [ -f "$digest" ] && [ "$(sha256sum <"$digest")" = "$digest  -" ]
   then chmod 755 "$digest"
-  else echo "orch:$digest"
+  else
+    echo "orch:lacks $digest"
+    for part in ."$digest".*.part; do [ -f "$part" ] && echo "orch:part $(wc -c <"$part") $part"; done
   fi
 done
+exit 0
 """
 
-# Takes a blob into place once its content is what it should be.
-_KEEP = """
-cd "$1/blobs" || exit 1
-if [ "$(sha256sum <"$3")" = "$2  -" ]
-then chmod 755 "$3" && mv -f "$3" "$2"
-else rm -f "$3"; echo "digest differs after the copy" >&2; exit 1
+# A part is begun as a copy of what an earlier one has, for whoever makes that one may still be at it. Only one that was cut
+# stays: everything else that can go wrong would go wrong again.
+_TAKE = """
+folder=$1 digest=$2 size=$3 way=$4 part=$5 from=$6 old=$7
+umask 077
+cd "$folder" || exit 1
+trap 'rm -f -- "$part" "$part.whole"' EXIT
+if [ "$from" -gt 0 ]; then head -c "$from" "$old" >"$part" || exit 1; else : >"$part" || exit 1; fi
+cat >>"$part" || exit 1
+if [ "$(wc -c <"$part")" -ne "$size" ]; then
+  [ "$(wc -c <"$part")" -le "$from" ] || trap - EXIT
+  echo "only a part of it arrived" >&2
+  exit 1
+fi
+if [ "$way" = zstd ]; then zstd -dqc <"$part" >"$part.whole" || exit 1; else mv -f "$part" "$part.whole" || exit 1; fi
+if [ "$(sha256sum <"$part.whole")" = "$digest  -" ]
+then chmod 755 "$part.whole" && mv -f "$part.whole" "$digest" && rm -f ."$digest".*.part
+else rm -f ."$digest".*.part; echo "digest differs after the copy" >&2; exit 1
 fi
 """
 
 
-def resolve_spool(link: Link, spool: str) -> str:
-    """The absolute path of ``spool`` on the host: a leading ``~`` is its user's home directory."""
-    if not spool.startswith("~"):
-        return spool
-    if spool != "~" and not spool.startswith("~/"):
-        raise RemoteFailed(link.host, f"spool {spool!r}: only ~/ is understood", "give an absolute path")
-    home = _told(link, link.run(["sh", "-c", _HOME], timeout_s=_CHECK_S), "look up its home directory")
-    if not home or not home[0].startswith("/"):
-        raise RemoteFailed(link.host, "the user has no home directory", "set `spool:` to an absolute path")
-    return home[0].rstrip("/") + spool[1:]
+@dataclass(frozen=True)
+class Shipped:
+    """A host that has the blobs: its spool, absolute, and the bytes that travelled, 0 where all was there."""
+
+    spool: str
+    bytes_sent: int
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a host said to `_ASK`."""
+
+    spool: str
+    can_unpack: bool
+    lacking: list[str]
+    #: name of a part → bytes
+    parts: dict[str, int] = field(default_factory=dict)
+
+    def furthest(self, stem: str) -> tuple[str, int]:
+        """The largest part of those whose names begin with a dot and ``stem``, and its bytes; "" and 0 where there is none."""
+        found = [part for part in self.parts.items() if part[0].startswith(f".{stem}.")]
+        return max(found, key=lambda part: part[1], default=("", 0))
 
 
 def blob_path(spool: str, digest: str) -> str:
-    """Where a blob lies on the host; ``spool`` as `resolve_spool` gave it."""
+    """Where a blob lies on the host; ``spool`` as `ship` gave it."""
     return f"{spool}/blobs/{digest}"
 
 
-def ship(link: Link, blobs: Mapping[str, Path], spool: str) -> int:
-    """Send what the host lacks of ``blobs`` (SHA-256 → file here). Returns the bytes sent, 0 where all
-    was there. Raises `LinkError`; RemoteFailed where the host cannot take them (disk full, no rights)."""
+def ship(link: Link, blobs: Mapping[str, Path], spool: str, *, pack: bool = True) -> Shipped:
+    """Send what the host lacks of ``blobs`` (SHA-256 → file here). A leading ``~`` of ``spool`` is the home directory there.
+    Where ``link`` opens again by itself, a lost copy goes on from where it was. ``pack``: compress on the way.
+
+    Raises `LinkError`; RemoteFailed where the host cannot take them (disk full, no rights)."""
     for digest in blobs:
         if not _DIGEST.match(digest):
             raise ValueError(f"not a SHA-256: {digest!r}")
-    if not blobs:
-        return 0
-    folder = resolve_spool(link, spool)
-    sent = 0
-    for digest in _missing(link, folder, list(blobs)):
-        sent += _send(link, folder, digest, blobs[digest])
-    return sent
+    if spool.startswith("~") and spool != "~" and not spool.startswith("~/"):
+        raise RemoteFailed(link.host, f"spool {spool!r}: only ~/ is understood", "give an absolute path")
+    backoff = Backoff(tries=_TRIES)
+    sent = lost = 0
+    before = (-len(blobs) - 1, 0)
+    while True:
+        try:
+            told = _ask(link, spool, list(blobs))
+            there = (-len(told.lacking), sum(told.furthest(digest)[1] for digest in told.lacking))
+            if there > before:
+                before, lost = there, 0
+            for digest in told.lacking:
+                sent += _send(link, told, digest, blobs[digest], pack=pack)
+            return Shipped(told.spool, sent)
+        except (LinkLost, LinkTimeout):
+            lost += 1
+            if lost >= backoff.tries:
+                raise
+        backoff.wait(lost)
 
 
-def _missing(link: Link, folder: str, digests: list[str]) -> list[str]:
-    argv = ["sh", "-c", _MISSING, "missing", folder, *digests]
-    lacking = _told(link, link.run(argv, timeout_s=_CHECK_S), f"make {folder}/blobs")
-    return [digest for digest in digests if digest in lacking]
+def _ask(link: Link, spool: str, digests: list[str]) -> _Told:
+    argv = ["sh", "-c", _ASK, "ask", spool, *digests]
+    lines = _lines(link, link.run(argv, timeout_s=_CHECK_S), f"make {spool}/blobs")
+    folder = next((line.removeprefix("spool ") for line in lines if line.startswith("spool ")), "")
+    if not folder:
+        raise RemoteFailed(link.host, "its shell does not say where the spool is", "is it a shell?")
+    lacking = {line.removeprefix("lacks ") for line in lines if line.startswith("lacks ")}
+    parts = [line.split(" ", 2) for line in lines if line.startswith("part ")]
+    return _Told(
+        spool=folder,
+        can_unpack="zstd" in lines,
+        lacking=[digest for digest in digests if digest in lacking],
+        parts={name: int(size) for _, size, name in parts if size.isdigit()},
+    )
 
 
-def _send(link: Link, folder: str, digest: str, source: Path) -> int:
-    arriving = f".{digest}.{secrets.token_hex(4)}"
-    link.put(source, f"{folder}/blobs/{arriving}", mode=0o600)
-    argv = ["sh", "-c", _KEEP, "keep", folder, digest, arriving]
-    _told(link, link.run(argv, timeout_s=_CHECK_S), f"keep {source.name}")
-    return source.stat().st_size
+def _send(link: Link, told: _Told, digest: str, source: Path, *, pack: bool) -> int:
+    """The bytes that travelled."""
+    way = "zstd" if pack and told.can_unpack else "plain"
+    try:
+        travelling = (packed.packed if way == "zstd" else packed.plain)(digest, source)
+    except OSError as e:
+        raise RemoteFailed(link.host, f"cannot read {source}: {e.strerror or e}") from e
+    stem = f"{digest}.{packed.mark(travelling)}"
+    old, begun = told.furthest(stem)
+    begun = min(begun, len(travelling))
+    part = f".{stem}.{secrets.token_hex(4)}.part"
+    about = [digest, str(len(travelling)), way, part, str(begun), old]
+    argv = ["sh", "-c", _TAKE, "take", f"{told.spool}/blobs", *about]
+    rest = travelling[begun:]
+    _lines(link, link.run(argv, stdin=rest, timeout_s=_SEND_S), f"keep {source.name}")
+    return len(rest)
 
 
-def _told(link: Link, done: Completed, what: str) -> list[str]:
+def _lines(link: Link, done: Completed, what: str) -> list[str]:
     """The lines that a script of ours printed. Raises RemoteFailed with the host's own words."""
     if done.exit != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         words = said[-1] if said else f"exit {done.exit}"
-        hint = "free some space there, or set `spool:`" if "No space left" in words else ""
+        hint = (
+            "free some space there, or set `spool:`"
+            if "No space left" in done.stderr.decode(errors="replace")
+            else ""
+        )
         raise RemoteFailed(link.host, f"cannot {what}: {words}", hint)
     lines = done.stdout.decode(errors="replace").splitlines()
     return [line.removeprefix("orch:") for line in lines if line.startswith("orch:")]

@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.engine.ship import blob_path, resolve_spool, ship
-from orchestrator.errors import RemoteFailed
+from orchestrator.engine.ship import blob_path, ship
+from orchestrator.errors import LinkLost, RemoteFailed
 from orchestrator.model.address import Address
-from orchestrator.transport import Link, open_link
+from orchestrator.transport import Backoff, Completed, Link, open_link
 
 pytestmark = pytest.mark.sshd
 
-CONTENT = bytes(range(256)) * 4000  # 1 MB
+CONTENT = random.Random(1).randbytes(1_000_000)  # cannot be packed
 
 
 @pytest.fixture(params=["local", "ssh"])
@@ -41,8 +44,8 @@ def blobs(folder: Path, *contents: bytes) -> dict[str, Path]:
 def test_what_is_missing_is_sent_and_the_second_time_nothing(link: Link, tmp_path: Path) -> None:
     spool = str(tmp_path / "spool with 'odd' name")
     things = blobs(tmp_path, CONTENT, b"small")
-    assert ship(link, things, spool) == len(CONTENT) + len(b"small")
-    assert ship(link, things, spool) == 0
+    assert ship(link, things, spool).bytes_sent >= len(CONTENT)
+    assert ship(link, things, spool).bytes_sent == 0
     for digest in things:
         there = Path(blob_path(spool, digest))
         assert hashlib.sha256(there.read_bytes()).hexdigest() == digest
@@ -53,8 +56,8 @@ def test_what_is_missing_is_sent_and_the_second_time_nothing(link: Link, tmp_pat
 def test_only_what_is_missing_is_sent(link: Link, tmp_path: Path) -> None:
     spool = str(tmp_path / "spool")
     ship(link, blobs(tmp_path, CONTENT), spool)
-    assert ship(link, blobs(tmp_path, CONTENT, b"new"), spool) == len(b"new")
-    assert ship(link, {}, spool) == 0
+    assert 0 < ship(link, blobs(tmp_path, CONTENT, b"new"), spool).bytes_sent < 100
+    assert ship(link, {}, spool).bytes_sent == 0
 
 
 @pytest.mark.parametrize("damage", [b"", CONTENT[:-1], CONTENT[:-1] + b"x"])
@@ -66,7 +69,7 @@ def test_a_blob_that_is_not_what_its_name_says_is_sent_again(
     ship(link, things, spool)
     there = Path(blob_path(spool, *things))
     there.write_bytes(damage)
-    assert ship(link, things, spool) == len(CONTENT)
+    assert ship(link, things, spool).bytes_sent >= len(CONTENT)
     assert there.read_bytes() == CONTENT
 
 
@@ -76,7 +79,7 @@ def test_a_blob_that_lost_its_mode_gets_it_back(link: Link, tmp_path: Path) -> N
     ship(link, things, spool)
     there = Path(blob_path(spool, *things))
     there.chmod(0o600)
-    assert ship(link, things, spool) == 0
+    assert ship(link, things, spool).bytes_sent == 0
     assert there.stat().st_mode & 0o777 == 0o755
 
 
@@ -116,12 +119,15 @@ def test_what_a_cut_copy_left_long_ago_is_removed(link: Link, tmp_path: Path) ->
     assert {p.name for p in folder.iterdir()} == {".new.part", *things}
 
 
-def test_a_tilde_is_the_home_directory_on_the_host(link: Link) -> None:
+def test_a_tilde_is_the_home_directory_on_the_host(link: Link, tmp_path: Path) -> None:
     home = link.run(["sh", "-c", 'printf %s "$HOME"']).stdout.decode()
-    assert resolve_spool(link, "~/.cache/orch") == f"{home}/.cache/orch"
-    assert resolve_spool(link, "/absolute/~/path") == "/absolute/~/path"
+    name = f"orch-{tmp_path.name}"
+    try:
+        assert ship(link, {}, f"~/{name}").spool == f"{home}/{name}"
+    finally:
+        link.run(["rm", "-rf", f"{home}/{name}"])
     with pytest.raises(RemoteFailed, match="only ~/"):
-        resolve_spool(link, "~somebody/orch")
+        ship(link, {}, "~somebody/orch")
 
 
 def test_a_name_that_is_no_digest_is_refused_before_anything_is_sent(link: Link, tmp_path: Path) -> None:
@@ -136,3 +142,106 @@ def test_a_blob_can_be_executed_where_it_lies(link: Link, tmp_path: Path) -> Non
     ship(link, things, spool)
     done: Any = link.run([blob_path(spool, *things), "it"])
     assert done.stdout == b"ran it\n"
+
+
+def zeros(folder: Path) -> dict[str, Path]:
+    return blobs(folder, bytes(3_000_000))
+
+
+def test_what_can_be_packed_travels_packed(link: Link, tmp_path: Path) -> None:
+    things = zeros(tmp_path)
+    assert 0 < ship(link, things, str(tmp_path / "spool")).bytes_sent < 10_000
+    assert ship(link, things, str(tmp_path / "other"), pack=False).bytes_sent == 3_000_000
+
+
+def test_a_host_that_cannot_unpack_gets_it_plain(tmp_path: Path, home: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("sh", "cat", "mkdir", "find", "rm", "wc", "mv", "chmod", "sha256sum", "head"):
+        found = shutil.which(name)
+        assert found is not None
+        (programs / name).symlink_to(found)
+    things = zeros(tmp_path)
+    link = WithPath(open_link(Address(name="here", local=True)), programs)
+    assert ship(link, things, str(tmp_path / "spool")).bytes_sent == 3_000_000
+    assert Path(blob_path(str(tmp_path / "spool"), *things)).read_bytes() == bytes(3_000_000)
+
+
+@dataclass
+class WithPath:
+    """A host with these programs alone."""
+
+    inner: Link
+    programs: Path
+
+    @property
+    def host(self) -> str:
+        return self.inner.host
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
+        return self.inner.run(
+            ["/usr/bin/env", f"PATH={self.programs}", *argv], stdin=stdin, timeout_s=timeout_s
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+@dataclass
+class Cutting:
+    """A link that is lost after so many bytes of what it sends, one number for each time."""
+
+    inner: Link
+    cuts: list[int]
+    sent: list[int] = field(default_factory=list)
+
+    @property
+    def host(self) -> str:
+        return self.inner.host
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
+        if not stdin or not self.cuts:
+            self.sent += [len(stdin)] if stdin else []
+            return self.inner.run(argv, stdin=stdin, timeout_s=timeout_s)
+        after = self.cuts.pop(0)
+        self.sent.append(after)
+        # what a host sees of it: the input ends
+        self.inner.run(argv, stdin=stdin[:after], timeout_s=timeout_s)
+        raise LinkLost(self.host, "cut")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def test_a_copy_that_was_cut_goes_on_from_where_it_was(
+    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Backoff, "wait", lambda self, failed: None)
+    things = blobs(tmp_path, CONTENT)
+    cut = Cutting(link, [200_000] * 4)  # more often than a link may be lost without progress
+    spool = str(tmp_path / "spool")
+    ship(cut, things, spool, pack=False)
+    assert cut.sent == [200_000] * 5
+    assert Path(blob_path(spool, *things)).read_bytes() == CONTENT
+    assert {p.name for p in Path(spool, "blobs").iterdir()} == set(things)
+
+
+def test_the_next_run_goes_on_where_the_last_one_was_cut(
+    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Backoff, "wait", lambda self, failed: None)
+    things, spool = blobs(tmp_path, CONTENT), str(tmp_path / "spool")
+    with pytest.raises(LinkLost):
+        ship(Cutting(link, [300_000, 0, 0, 0]), things, spool, pack=False)
+    assert ship(link, things, spool, pack=False).bytes_sent == len(CONTENT) - 300_000
+
+
+def test_a_damaged_part_is_not_gone_on_from_twice(link: Link, tmp_path: Path) -> None:
+    things, spool = blobs(tmp_path, CONTENT), tmp_path / "spool"
+    digest = next(iter(things))
+    (spool / "blobs").mkdir(parents=True)
+    mark = hashlib.sha256(CONTENT).hexdigest()[:16]
+    (spool / "blobs" / f".{digest}.{mark}.aa.part").write_bytes(b"not what it should be")
+    with pytest.raises(RemoteFailed, match="digest differs"):
+        ship(link, things, str(spool), pack=False)
+    assert ship(link, things, str(spool), pack=False).bytes_sent == len(CONTENT)
