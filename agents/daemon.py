@@ -42,15 +42,15 @@ def _become_daemon(launch: Launch, order: Order, ready: int) -> NoReturn:
         os.setsid()
         if os.fork():
             os._exit(0)
-        _redirect(launch.log, ready)
+        let_go(launch.log, ready)
         _guard(launch, order, ready)
     except BaseException as e:  # noqa: BLE001 - never back into the caller's stack
         _refuse(launch, ready, e)
     os._exit(0)
 
 
-def _redirect(log: Path, keep: int) -> None:
-    """Nothing of the caller's stays open but ``keep``: its connection must be able to close."""
+def let_go(log: Path, keep: int) -> None:
+    """Nothing of the caller's stays open but ``keep``: its connection must be able to close. Errors go to ``log``."""
     null = os.open("/dev/null", os.O_RDWR)
     errors = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     os.dup2(null, 0)

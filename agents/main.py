@@ -8,6 +8,11 @@ supervisor is gone without `ended` · 5 this host cannot take it (disk full, spo
     stop   --spool S --run R --step ID --launch N [--wait SECONDS]
     facts  --spool S
     sweep  --spool S [--run R] [--older-than SECONDS] [--live]
+    take    --spool S --id ID --who W --run R --what T --ttl SECONDS --for SECONDS [--place P]
+    lease   --spool S [--place P]
+    release --spool S [--id ID] [--place P]
+    tune    --spool S --id ID --set NAME=VALUE[;NAME=VALUE…] [--place P] [--root DIR]
+    restore --spool S [--id ID] [--place P] [--root DIR]
 
 All but `follow` answer with one line of JSON; errors are one line on standard error.
 """
@@ -17,6 +22,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any, Dict, List, NoReturn, Optional, Set
 
@@ -34,6 +40,11 @@ _OPTIONS: Dict[str, Set[str]] = {
     "stop": {"--spool", "--run", "--step", "--launch", "--wait"},
     "facts": {"--spool"},
     "sweep": {"--spool", "--run", "--older-than", "--live"},
+    "take": {"--spool", "--place", "--id", "--who", "--run", "--what", "--ttl", "--for"},
+    "lease": {"--spool", "--place"},
+    "release": {"--spool", "--place", "--id"},
+    "tune": {"--spool", "--place", "--id", "--set", "--root"},
+    "restore": {"--spool", "--place", "--id", "--root"},
 }
 _FLAGS = {"--live"}
 
@@ -82,7 +93,57 @@ def _run(argv: List[str]) -> int:
 
         older = _float(options, "--older-than", KEEP_S)
         return _answer(sweep(spool, _name(options, "--run"), older, "--live" in options))
+    if verb in ("take", "lease", "release", "tune", "restore"):
+        return _about_host(verb, spool, options)
     return _about_launch(verb, spool, options)
+
+
+def _about_host(verb: str, spool: Path, options: Dict[str, str]) -> int:
+    """Lease and settings. Whoever the host is, its place for them is one."""
+    from agents import hold
+    from agents.lease import Place, Record
+    from agents.tune import Tuner
+
+    place = Place(Path(options.get("--place") or hold.PLACE).expanduser().absolute())
+    try:
+        if verb == "take":
+            wanted = Record(
+                id=_need(options, "--id"),
+                who=_need(options, "--who"),
+                run=check_run(_need(options, "--run")),
+                what=options.get("--what", ""),
+                since=time.time(),
+                boot="",
+                ttl_s=_positive(options, "--ttl"),
+                until=0.0,
+                end=0.0,
+                spool=str(spool),
+            )
+            return _answer(hold.take(place, wanted, _positive(options, "--for")))
+        if verb == "lease":
+            return _answer(hold.show(place))
+        if verb == "release":
+            return _answer(hold.release(place, spool, options.get("--id")))
+        tuner = Tuner(place, options.get("--root", "/"))
+        if verb == "restore":
+            return _answer(tuner.restore(options.get("--id")))
+        pairs = [p.partition("=") for p in _need(options, "--set").split(";")]
+        return _answer(tuner.apply(_need(options, "--id"), {name: value for name, _, value in pairs}))
+    except OSError as e:
+        raise _Failed(CANNOT, "%s: %s" % (e.filename or place.folder, e.strerror or e)) from e
+
+
+def check_run(name: str) -> str:
+    from agents.launch import check_name
+
+    return check_name(name, "--run")
+
+
+def _positive(options: Dict[str, str], name: str) -> float:
+    value = _float(options, name, 0.0)
+    if not 0.0 < value < float("inf"):
+        raise _Failed(USAGE, "%s: must be more than 0" % name)
+    return value
 
 
 def _about_launch(verb: str, spool: Path, options: Dict[str, str]) -> int:

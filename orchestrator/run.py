@@ -26,6 +26,7 @@ from orchestrator.bundle.agent import agent_zipapp
 from orchestrator.bundle.build import build as build_bundle
 from orchestrator.bundle.build import catalogue, default_source
 from orchestrator.engine.driver import DriverSeats
+from orchestrator.engine.leases import Leases
 from orchestrator.engine.names import benches_of, known_names
 from orchestrator.engine.ship import Shipped, blob_path, ship
 from orchestrator.engine.survey import Survey, survey
@@ -132,14 +133,39 @@ def execute(request: Request, observer: RunObserver, interrupted: Callable[[], b
     with _log_to(folder):
         _describe(folder, plan, playbook, inventory, found, built, request)
         observer.planned(plan)
+        # shipped while Ray starts, computed while it ends
         with DriverSeats(plan.hosts, folder.path / "logs") as seats:
-            # shipped while Ray starts, computed while it ends
-            units = prepare(folder, plan, inventory.hosts, found, built, request)
-            over = Watch(folder, plan, units, seats, observer, interrupted, statuses).run()
+            with _leases(folder, plan, inventory.hosts, built, request, observer, interrupted) as leases:
+                units = prepare(folder, plan, inventory.hosts, found, built, request, leases.refused)
+                over = Watch(folder, plan, units, seats, observer, interrupted, statuses, leases.lost).run()
             if not any(spec.name in SPREADING for job in plan.jobs for spec in job.judges):
                 seats.let_go()
             folder.note("run_ended", {"interrupted": over})
             return Ran(folder, _compute(folder, plan, seats.spread))
+
+
+def _leases(
+    folder: RunFolder,
+    plan: Plan,
+    addresses: Mapping[str, Address],
+    built: Built,
+    request: Request,
+    observer: RunObserver,
+    interrupted: Callable[[], bool],
+) -> Leases:
+    """Of the hosts that have something to do."""
+    busy = {s.host for s in plan.steps if not s.skip and not s.lost}
+    return Leases(
+        [addresses[h] for h in plan.hosts if h in busy],
+        plan.lease,
+        plan.tune,
+        run=folder.id,
+        agent=built.agent,
+        forks=request.forks,
+        note=folder.note,
+        say=observer.stage,
+        interrupted=interrupted,
+    )
 
 
 def _compute(folder: RunFolder, plan: Plan, spread: Spread) -> Rebuilt:
@@ -280,10 +306,13 @@ def prepare(
     found: Survey,
     built: Built,
     request: Request,
+    refused: Mapping[str, tuple[str, str]] | None = None,
 ) -> list[Unit]:
-    """Ship, and make the units of the hosts that are ready, in the order of the jobs. Every host gets its
+    """``refused``: host → kind and reason, where it is not ours to use. Ship, and make the units of the hosts that are ready, in the order of the jobs. Every host gets its
     `host` note; every step that cannot even begin gets its word and its reason."""
-    runnable = [s for s in plan.steps if not s.skip and not s.lost]
+    away = refused or {}
+    planned = [s for s in plan.steps if not s.skip and not s.lost]
+    runnable = [s for s in planned if s.host not in away]
     reasons: dict[str, tuple[str, str]] = {}
     variants: dict[str, set[str]] = {}
     for step in runnable:
@@ -302,7 +331,8 @@ def prepare(
             reasons.setdefault(step.id, ("step_failed", answer.what))
         elif isinstance(answer, OrchError):
             reasons[step.id] = ("step_lost", str(answer))
-    for step in runnable:
+    reasons.update({s.id: away[s.host] for s in planned if s.host in away})
+    for step in planned:
         if step.id in reasons:
             kind, reason = reasons[step.id]
             folder.note(kind, {"host": step.host, "job": step.job, "step": step.id, "reason": reason})

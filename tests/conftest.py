@@ -54,6 +54,7 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads or writes the labs and host keys of whoever runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ORCH_STATE", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("ORCH_LEASES", str(tmp_path_factory.mktemp("leases")))
         patch.delenv("SSH_AUTH_SOCK", raising=False)
         yield
 

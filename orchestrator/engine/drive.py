@@ -110,7 +110,13 @@ def halt_reason(decision: Decision) -> str:
     return COMPLETE + decision.reason if decision.verdict is Status.PASSED else decision.reason
 
 
+#: A reason that starts with this is the loss of the host.
+LOST = "lost: "
+
+
 def halt_kind(reason: str) -> str:
+    if reason.startswith(LOST):
+        return "step_lost"
     return "step_done" if reason.startswith(COMPLETE) else "step_stopped"
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from agents.wire import Entry
-from orchestrator.engine.drive import entries, halt_reason, stop_note
+from orchestrator.engine.drive import LOST, entries, halt_reason, stop_note
 from orchestrator.engine.resume import progress_of
 from orchestrator.engine.unit import Lines, Note, Piece, Unit
 from orchestrator.errors import RunFolderError
@@ -89,7 +89,11 @@ class Watch:
         observer: Observer,
         interrupted: Callable[[], bool],
         judge: Judge,
+        lost: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        """``lost``: host → why it may not be used any longer; asked several times a second."""
+        self._lost = lost
+        self._given_up: set[str] = set()
         self._folder = folder
         self._seats = seats
         self._observer = observer
@@ -127,6 +131,7 @@ class Watch:
         while True:
             self._observer.turn()
             self._check_interrupt()
+            self._check_lost()
             self._hand_out()
             if not self._running and (not self._order or self._interrupt_at is not None):
                 break
@@ -276,6 +281,17 @@ class Watch:
     def _halt(self, keys: Sequence[str], reason: str) -> None:
         for key in keys:
             self._seats.halt(key, reason)
+
+    def _check_lost(self) -> None:
+        for host, why in self._lost().items():
+            if host in self._given_up:
+                continue
+            self._given_up.add(host)
+            reason = LOST + why
+            self._note(Note("host", {"host": host, "status": "lost", "reason": why}))
+            self._halt([k for k, u in self._running.items() if u.address.name == host], reason)
+            for unit in [u for u in self._order if u.address.name == host]:
+                self._end_unstarted(unit, "step_lost", reason)
 
     def _check_interrupt(self) -> None:
         if self._interrupt_at is None and self._interrupted():

@@ -35,6 +35,8 @@ class Address:
     python: str = "python3"
     #: where the agent keeps its files on the host
     spool: str = DEFAULT_SPOOL
+    #: folder on the host for its lease, the same for all of its users; empty: the agent's own choice
+    leases: str = ""
     #: seconds for dialling, key exchange and login, each
     connect_timeout_s: float = 10.0
     #: its figures never enter a baseline

@@ -63,6 +63,7 @@ class HostSpec(Strict):
     local: bool | None = None
     python: str | None = Field(default=None, min_length=1)
     spool: str | None = Field(default=None, min_length=1)
+    leases: str | None = Field(default=None, pattern="^/")
     labels: dict[str, str] | None = None
     emulated: bool | None = None
     lab: str | None = None
@@ -327,6 +328,7 @@ class _Builder:
             jump=ssh.get("jump"),
             python=merged.get("python", "python3"),
             spool=merged.get("spool", DEFAULT_SPOOL),
+            leases=merged.get("leases", ""),
             connect_timeout_s=10.0 if timeout is None else duration(timeout),
             emulated=merged.get("emulated", False),
             labels=merged.get("labels", {}),
@@ -357,6 +359,7 @@ def written(address: Address) -> dict[str, Any]:
         "ssh": None if address.local else {k: v for k, v in ssh.items() if v is not None},
         "python": address.python,
         "spool": address.spool,
+        "leases": address.leases or None,
         "labels": dict(address.labels) or None,
         "emulated": address.emulated or None,
         "lab": address.lab,

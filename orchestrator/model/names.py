@@ -20,7 +20,7 @@ MEMORIES = ("local", "interleave", "node:K")
 #: Names that the language has and this version does not: refused as such, never ignored.
 LATER = frozenset(
     (
-        *("lease", "tune", "gates", "include"),
+        *("gates", "include"),
         *("unhealthy", "numa", "drift"),
         *("stress_ng", "cyclictest"),
         *("html", "openmetrics"),

@@ -90,6 +90,21 @@ class JobPlan:
 
 
 @dataclass(frozen=True)
+class LeasePlan:
+    """How a run holds its hosts. ``busy``: wait | skip | fail, when another holds one; times in seconds."""
+
+    #: the longest that a host is held, whatever happens
+    longest_s: float
+    busy: str
+    #: of `wait`
+    patience_s: float
+    #: how long one sign of life counts: afterwards the host frees itself
+    ttl_s: float
+    #: for whoever finds the host taken
+    what: str
+
+
+@dataclass(frozen=True)
 class Plan:
     schema: int
     name: str
@@ -101,6 +116,10 @@ class Plan:
     #: seconds, from the minimum of launches, per host in parallel; an estimate for people
     estimate_s: float
     steps: list[StepPlan]
+    #: None: hosts are not held
+    lease: LeasePlan | None = None
+    #: setting of the kernel → value, while the hosts are held
+    tune: dict[str, str] = field(default_factory=dict)
 
     def job(self, name: str) -> JobPlan:
         return next(j for j in self.jobs if j.name == name)
@@ -109,6 +128,8 @@ class Plan:
         """The bytes of plan.json: one line per step, so that a diff of two plans can be read."""
         head = asdict(replace(self, steps=[]))
         del head["steps"]
+        for unused in [key for key in ("lease", "tune") if not head[key]]:
+            del head[unused]
         # not asdict: it copies every value of every step, and there may be ten thousand
         body = ",\n".join(dumps({**vars(s), "launches": vars(s.launches)}) for s in self.steps)
         return dumps(head)[:-1] + ',"steps":[\n' + body + "\n]}\n"

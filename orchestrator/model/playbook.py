@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from agents.workloads import TABLE as WORKLOADS
-from orchestrator.model import fields, race
+from orchestrator.model import fields, held, race
 from orchestrator.model.fields import Strict, wrong
 
 
@@ -111,8 +111,16 @@ class Playbook(Strict):
     bundle: Bundle | None = None
     hosts: str = "all"
     where: fields.Where | None = None
+    lease: held.Lease = None
+    tune: held.Tune = Field(default={})
     jobs: list[Job] = Field(min_length=1)
     exports: list[fields.Export] = Field(default=["parquet"])
+
+    @model_validator(mode="after")
+    def _held(self) -> Self:
+        if self.tune and self.lease is None:
+            raise wrong("tune without `lease`: nobody could say when to put it back", "add such as lease: 6h")
+        return self
 
     @property
     def variants(self) -> list[str]:

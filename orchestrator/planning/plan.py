@@ -11,7 +11,7 @@ from orchestrator.errors import InputError
 from orchestrator.model.expression import is_template
 from orchestrator.model.facts import names_of
 from orchestrator.model.inventory import Inventory
-from orchestrator.model.plan import PLAN_SCHEMA, JobPlan, JudgeSpec, Launches, Plan, StepPlan
+from orchestrator.model.plan import PLAN_SCHEMA, JobPlan, JudgeSpec, Launches, LeasePlan, Plan, StepPlan
 from orchestrator.model.playbook import Job, Playbook
 from orchestrator.model.race import BUDGET, WORKLOAD
 from orchestrator.model.units import duration
@@ -65,7 +65,16 @@ def make_plan(
         exports=list(playbook.exports),
         estimate_s=_estimate(jobs, steps),
         steps=steps,
+        lease=_lease(playbook),
+        tune=dict(playbook.tune),
     )
+
+
+def _lease(playbook: Playbook) -> LeasePlan | None:
+    asked = playbook.lease
+    if asked is None:
+        return None
+    return LeasePlan(asked.longest, asked.busy, asked.patience, asked.ttl, playbook.name)
 
 
 def in_order(jobs: list[Job]) -> list[Job]:

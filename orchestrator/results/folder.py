@@ -34,6 +34,8 @@ from orchestrator.errors import InputError, RunFolderError
 #: Kinds of an entry in the controller's journal, and what ``data`` holds.
 #: run_started  {run, name, seed, argv, orch_version, bundle, git_commit, git_dirty}
 #: host         {host, status: "ok"|"lost", reason, clock_offset_s, bytes_shipped}
+#: lease        {host, status: "held"|"refused"|"released"|"gone"|"left", reason, put_in_order?, restored?, not_restored?}
+#: tuned        {host, reason, settings: name → {asked, before, after, ok, why}}
 #: step_done    {host, job, step, reason}            all launches that it needed were made
 #: step_failed  {host, job, step, reason}            could not be carried out
 #: step_stopped {host, job, step, reason}            a stop condition or the user ended it early
@@ -46,6 +48,8 @@ from orchestrator.errors import InputError, RunFolderError
 CONTROLLER_KINDS = (
     "run_started",
     "host",
+    "lease",
+    "tuned",
     "step_done",
     "step_failed",
     "step_stopped",

@@ -1,0 +1,136 @@
+"""The lease of one host, over a `Link`: taken, kept alive, shown, given back; and its settings.
+
+The agent travels as bytes on standard input, so that a host can be asked before anything was shipped, which would disturb
+whoever measures there. What keeps the lease on the host is `agents.keeper`; a sign of life from here is one line that a
+shell writes.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.bootstrap import BOOTSTRAP
+from orchestrator.errors import RemoteFailed
+from orchestrator.model.address import Address
+from orchestrator.model.plan import LeasePlan
+from orchestrator.transport import Link
+
+ASK_S = 60.0
+BEAT_S = 20.0
+#: Exit statuses of a beat: what it was for is gone, or nobody keeps it.
+ENDED, UNKEPT = 3, 4
+
+#: Writes the seconds since boot into the file of signs, in place: it has either the old ones or the new.
+_BEAT = """
+read -r up rest </proc/uptime || exit 5
+[ -f "$1" ] || exit 3
+echo "$up" 1<>"$1" || exit 5
+kill -0 "$2" 2>/dev/null || exit 4
+"""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A host that is ours. ``put_in_order``: what an expired lease had left there, None where nothing."""
+
+    id: str
+    beat: str
+    keeper: int
+    until: float
+    put_in_order: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A host that another holds. Times are the host's wall clock, seconds since the epoch."""
+
+    who: str
+    run: str
+    what: str
+    since: float
+    until: float
+
+
+def holder() -> str:
+    """Who we are, for whoever finds a host taken."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def new_id() -> str:
+    return secrets.token_hex(8)
+
+
+def take(link: Link, agent: Path, address: Address, lease: LeasePlan, run: str, name: str) -> Held | Busy:
+    """``name``: a new id, or the one that it is held under already. Raises `LinkError`."""
+    words = ["--id", name, "--who", holder(), "--run", run, "--what", lease.what or run]
+    words += ["--ttl", f"{lease.ttl_s:g}", "--for", f"{lease.longest_s:g}"]
+    said = ask(link, agent, address, "take", words)
+    about = said.get("lease") or {}
+    if not said["held"]:
+        return busy(about)
+    return Held(name, said["beat"], int(said["keeper"]), float(about.get("until", 0.0)), said["put_in_order"])
+
+
+def busy(about: Mapping[str, Any]) -> Busy:
+    """Of the agent's description of a lease."""
+    who, run, what = (str(about.get(key, "")) for key in ("who", "run", "what"))
+    return Busy(who, run, what, float(about.get("since", 0.0)), float(about.get("until", 0.0)))
+
+
+def beat(link: Link, held: Held) -> int:
+    """0, or `ENDED`, or `UNKEPT`. Raises `LinkError`."""
+    done = link.run(["sh", "-c", _BEAT, "beat", held.beat, str(held.keeper)], timeout_s=BEAT_S)
+    if done.exit not in (0, ENDED, UNKEPT):
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        raise RemoteFailed(link.host, f"no sign of life can be left there: {words[-1:] or done.exit}")
+    return done.exit
+
+
+def show(link: Link, agent: Path, address: Address) -> dict[str, Any]:
+    """{lease, tuned}; see `agents.hold`."""
+    return ask(link, agent, address, "lease", [])
+
+
+def release(link: Link, agent: Path, address: Address, name: str | None) -> dict[str, Any]:
+    """``name`` None: whoever holds it. See `agents.hold` for the answer."""
+    return ask(link, agent, address, "release", [] if name is None else ["--id", name])
+
+
+def tune(link: Link, agent: Path, address: Address, name: str, wanted: Mapping[str, str]) -> dict[str, Any]:
+    """{settings: name → {asked, before, after, ok, why}, not_restored}."""
+    pairs = ";".join(f"{key}={value}" for key, value in wanted.items())
+    return ask(link, agent, address, "tune", ["--id", name, "--set", pairs])
+
+
+def place(address: Address) -> str:
+    """Where the lease lies, empty for the agent's own choice. Hosts of a lab may share one machine: there it lies in the
+    spool. ``ORCH_LEASES`` says it for this machine, for tests."""
+    if address.leases:
+        return address.leases
+    if address.lab is not None:
+        return f"{address.spool}/place"
+    return os.environ.get("ORCH_LEASES", "") if address.local else ""
+
+
+def ask(link: Link, agent: Path, address: Address, verb: str, words: Sequence[str]) -> dict[str, Any]:
+    """The agent's answer. Raises `LinkError`; RemoteFailed where it says no, or what is no answer."""
+    where = place(address)
+    argv = [address.python, "-c", BOOTSTRAP, verb, "--spool", address.spool, *words]
+    argv += ["--place", where] if where else []
+    done = link.run(argv, stdin=agent.read_bytes(), timeout_s=ASK_S)
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    if done.exit != 0:
+        raise RemoteFailed(link.host, f"{verb}: {said[-1] if said else f'exit status {done.exit}'}")
+    try:
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+    except (ValueError, IndexError) as e:
+        raise RemoteFailed(link.host, f"{verb}: the agent's answer is none: {done.stdout[:80]!r}") from e
+    return answer if isinstance(answer, dict) else {}
