@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,38 +13,69 @@ import typer
 from orchestrator.errors import EXIT_UNKNOWN, InputError
 
 if TYPE_CHECKING:
-    from orchestrator.lab.loopback import Lab
+    from orchestrator.lab.labs import Lab
 
 app = typer.Typer(help="A fleet on this machine, to try things on: -i lab:NAME.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the lab.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 
+_LOOPBACK_HOSTS = 4
+_CONTROLLER = "controller"
+
 
 @app.command("up")
 def up(
     name: Name,
-    loopback: Annotated[int, typer.Option("--loopback", help="Number of sshds on 127.0.1.1 … N.", min=1)] = 4,
+    hosts: Annotated[
+        int | None,
+        typer.Option(
+            "--hosts", help="Number of hosts in namespaces, each with a network and a disk of its own.", min=1
+        ),
+    ] = None,
+    loopback: Annotated[
+        int | None,
+        typer.Option("--loopback", help="Number of sshds on 127.0.1.1 … N; 4 where nothing is asked.", min=1),
+    ] = None,
+    disk: Annotated[
+        str, typer.Option("--disk", help="Size of a host's disk, with --hosts. It is memory.")
+    ] = "512MiB",
     as_json: Json = False,
 ) -> None:
-    """Start N sshds with keys of their own, and write their inventory."""
-    from orchestrator.lab import loopback as labs
+    """Start real hosts with keys of their own, and write their inventory."""
+    from orchestrator.lab import loopback as on_loopback
+    from orchestrator.lab import rack
 
-    lab = labs.up(name, loopback)
+    if hosts is not None and loopback is not None:
+        raise InputError("--loopback", "does not go with --hosts", "one of them")
+    if hosts is not None:
+        lab = rack.up(name, hosts, _size("--disk", disk))
+    else:
+        lab = on_loopback.up(name, loopback or _LOOPBACK_HOSTS)
     if as_json:
         _print_json(lab)
         return
-    typer.echo(f"lab {name}: {len(lab.hosts)} hosts on 127.0.1.1 … {len(lab.hosts)}, inventory -i lab:{name}")
+    where = f"{lab.hosts[0].address} … {lab.hosts[-1].address}"
+    typer.echo(f"lab {name}: {len(lab.hosts)} hosts on {where}, inventory -i lab:{name}")
     if not lab.isolated:
         typer.echo("no namespaces here: a killed host ends with what its sshd started", err=True)
+
+
+def _size(option: str, text: str) -> int:
+    from orchestrator.model.units import UnitError, size
+
+    try:
+        return size(text)
+    except UnitError as e:
+        raise InputError(option, str(e), e.hint) from e
 
 
 @app.command("down")
 def down(name: Name, as_json: Json = False) -> None:
     """End everything that runs in the lab, and remove its files."""
-    from orchestrator.lab import loopback as labs
+    from orchestrator.lab import life
 
-    said = labs.down(name)
+    said = life.down(name)
     if as_json:
         typer.echo(json.dumps({"lab": name, "down": True, "notes": said}))
         return
@@ -55,7 +89,7 @@ def status(
     name: Annotated[str | None, typer.Argument(help="Name of the lab.")] = None, as_json: Json = False
 ) -> None:
     """The hosts of a lab, or without a name the labs. Exit 3 where a host of it is dead."""
-    from orchestrator.lab import loopback as labs
+    from orchestrator.lab import labs
 
     if name is None:
         found = labs.names()
@@ -68,9 +102,38 @@ def status(
         for host in lab.hosts:
             state = f"pid {host.sshd.pid}" if host.alive and host.sshd else "dead"
             typer.echo(f"{host.name}\t{host.address}:{host.port}\t{state}")
-        typer.echo(f"log in by hand: {labs.shell_hint(lab)}", err=True)
+        typer.echo(f"run something there: orch lab exec {name} {lab.hosts[0].name} -- COMMAND", err=True)
     if not lab.hosts or not all(host.alive for host in lab.hosts):
         raise typer.Exit(EXIT_UNKNOWN)
+
+
+@app.command("exec", context_settings={"allow_interspersed_args": False})
+def execute(
+    name: Name,
+    where: Annotated[
+        str, typer.Argument(help="A host, or `controller`: where commands over the inventory run.")
+    ],
+    command: Annotated[list[str], typer.Argument(help="What to run there; after --.")],
+) -> None:
+    """Run a command on a host past its network and its sshd, or in the controller's network. Exit: the command's own."""
+    from orchestrator.lab import labs, life
+
+    lab = labs.load(name)
+    prefix = life.kind_of(lab).at(lab, None if where == _CONTROLLER else lab.host(where))
+    sys.stdout.flush()
+    done = subprocess.run([*prefix, *command], check=False, env=_environment(lab, where))
+    raise typer.Exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
+
+
+def _environment(lab: Lab, where: str) -> dict[str, str]:
+    if where == _CONTROLLER:
+        return dict(os.environ)
+    from orchestrator.lab.labs import MARK
+    from orchestrator.lab.sshd import SYSTEM_PATH
+
+    kept = {k: v for k, v in os.environ.items() if k in ("TERM", "LANG", "HOME")}
+    path = os.environ.get("PATH", "") if lab.kind == "loopback" else SYSTEM_PATH
+    return {**kept, "PATH": path, MARK: str(lab.path / where), "ORCH_LAB": lab.name, "ORCH_LAB_HOST": where}
 
 
 @app.command("fault")
@@ -81,9 +144,9 @@ def fault(
     as_json: Json = False,
 ) -> None:
     """Do something to a host that happens to hosts."""
-    from orchestrator.lab import loopback as labs
+    from orchestrator.lab import life
 
-    faults = {"kill": labs.kill, "revive": labs.revive}
+    faults = {"kill": life.kill, "revive": life.revive}
     if what not in faults:
         raise InputError(f"lab {name}", f"no fault {what}", "there are: " + ", ".join(faults))
     lab = faults[what](name, host)
@@ -105,5 +168,11 @@ def _print_json(lab: Lab) -> None:
         }
         for host in lab.hosts
     ]
-    answer = {"lab": lab.name, "isolated": lab.isolated, "inventory": str(lab.inventory), "hosts": hosts}
+    answer = {
+        "lab": lab.name,
+        "kind": lab.kind,
+        "isolated": lab.isolated,
+        "inventory": str(lab.inventory),
+        "hosts": hosts,
+    }
     typer.echo(json.dumps(answer))

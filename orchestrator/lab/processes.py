@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _END_S = 10.0
 
@@ -21,14 +22,19 @@ class Process:
     started: int
 
 
-def spawn(argv: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
-    """Start in a session of its own, output appended to ``log``; outlives this program. Returns the pid."""
+def spawn(
+    argv: Sequence[str], environment: Mapping[str, str], log: Path, pipes: tuple[int, int] | None = None
+) -> int:
+    """Start in a session of its own, output appended to ``log``; outlives this program. ``pipes``: descriptors for its
+    standard input and output, where those are to be no files. Returns the pid."""
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    files = [
+    files: list[tuple[Any, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 2, str(log), append, 0o600),
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o600),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
+        (os.POSIX_SPAWN_DUP2, 2, 1),
     ]
+    if pipes is not None:
+        files[1:] = [(os.POSIX_SPAWN_DUP2, pipes[0], 0), (os.POSIX_SPAWN_DUP2, pipes[1], 1)]
     return os.posix_spawnp(argv[0], list(argv), dict(environment), file_actions=files, setsid=True)
 
 
@@ -47,10 +53,21 @@ def end(process: Process) -> None:
     if alive(process):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
+    gone(process)
+
+
+def gone(process: Process) -> None:
+    """Wait until it has ended."""
     deadline = time.monotonic() + _END_S
     while alive(process) and time.monotonic() < deadline:
         time.sleep(0.005)
     _reap(process.pid)
+
+
+def parent(process: Process) -> Process | None:
+    """None where it has ended, or lost its parent."""
+    fields = _stat(process.pid)
+    return None if fields is None or not alive(process) or int(fields[1]) <= 1 else identify(int(fields[1]))
 
 
 def children(pid: int) -> list[int]:

@@ -28,7 +28,7 @@ from orchestrator.errors import (
     Unreachable,
 )
 from orchestrator.model.address import Address
-from orchestrator.transport import known_hosts
+from orchestrator.transport import known_hosts, lab_gate
 from orchestrator.transport.ssh_config import Route, route
 
 #: A cut link shows itself after about this long: SSH's own keepalive does not notice one.
@@ -162,6 +162,7 @@ def _as_address(address: Address, way: Route, hop: Route) -> Address:
 
 
 def _dial(address: Address, hop: Route) -> socket.socket:
+    lab_gate.check(address)
     seconds = address.connect_timeout_s
     try:
         sock = socket.create_connection((hop.host, hop.port), timeout=seconds)

@@ -212,7 +212,7 @@ def test_a_lab_that_does_not_come_up_leaves_nothing(state: Path, monkeypatch: py
 
 
 def test_a_machine_without_sshd_is_told_what_to_install(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.lab.loopback.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("orchestrator.lab.sshd.shutil.which", lambda *_, **__: None)
     with pytest.raises(SetupError) as caught:
         loopback.up("demo", 1)
     assert caught.value.hint.endswith("apt-get install -y openssh-server")
