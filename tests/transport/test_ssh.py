@@ -23,7 +23,7 @@ from orchestrator.errors import (
     Unreachable,
 )
 from orchestrator.model.address import Address
-from orchestrator.transport import known_hosts, open_link
+from orchestrator.transport import known_hosts, open_link, ssh
 from orchestrator.transport.ssh import SshLink
 from orchestrator.transport.ssh_session import TCP_USER_TIMEOUT_MS
 
@@ -276,3 +276,52 @@ def test_closing_leaves_neither_thread_nor_file_open(lab: Any) -> None:
     while opened() > before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert opened() <= before
+
+
+def test_a_host_nearby_gets_no_more_at_once_than_it_can_hold_cheaply(lab: Any) -> None:
+    link = open_link(lab.address("h1"))
+    assert isinstance(link, SshLink)
+    with contextlib.closing(link):
+        assert link._session.is_near(10**6)
+        assert not link._session.is_near(0)
+        assert link.run(["sh", "-c", "sleep 0.2; wc -c"], stdin=bytes(3_000_000)).stdout.strip() == b"3000000"
+
+
+class Window:
+    """A channel whose server takes everything and says so when half of its window is used, or less often."""
+
+    def __init__(self, whole: int, told_after: int) -> None:
+        self.out_window_size = whole
+        self.out_buffer_cv = threading.Condition()
+        self.closed = self.shut = False
+        self.most = self.sent = 0
+        self._whole, self._told_after = whole, told_after
+
+    def send(self, piece: bytes) -> int:
+        taken = min(len(piece), self.out_window_size)
+        self.out_window_size -= taken
+        self.sent += taken
+        self.most = max(self.most, self._whole - self.out_window_size)
+        if self._whole - self.out_window_size >= self._told_after:
+            self.out_window_size = self._whole
+        return taken
+
+    def shutdown_write(self) -> None:
+        self.shut = True
+
+
+@pytest.mark.parametrize(
+    ("told_after", "most"),
+    [
+        pytest.param(100_000, 200_000, id="a server that tells soon"),
+        pytest.param(1_000_000, 2_000_000, id="a server that wants more first"),
+    ],
+)
+def test_feeding_is_paced_where_the_server_allows_it(
+    told_after: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "_UNHEARD_S", 0.01)
+    channel: Any = Window(2_000_000, told_after)
+    ssh._feed(channel, [bytes(3_000_000)], 128_000)
+    assert (channel.sent, channel.shut) == (3_000_000, True)
+    assert channel.most < most
