@@ -50,6 +50,14 @@ static inline void fill(char *at, int byte, size_t bytes) {
         _mm_store_si128((__m128i *)(void *)(at + i), all);
     }
 }
+// Eight at a time: behind the block nothing is anybody's yet.
+static inline void set_owner(const block_t *block) {
+    uint16_t *at = owner + (size_t)(block->at - memory_arena) / UNIT;
+    __m128i all = _mm_set1_epi16((int16_t)(block - blocks));
+    for (size_t i = 0; i < block->bytes / UNIT; i += 8) {
+        _mm_storeu_si128((__m128i *)(void *)(at + i), all);
+    }
+}
 static inline void set_state(const block_t *block, uint8_t state) {
     uint8_t *at = memory_state + (size_t)(block->at - memory_arena) / UNIT;
     size_t count = block->bytes / UNIT;
@@ -67,7 +75,7 @@ void memory_reset(void) {
         memory_arena = map(ARENA_AT, ARENA);
         memory_index = map(0, ARENA);
         memory_state = map(0, ARENA / UNIT);
-        owner = map(0, ARENA / UNIT * sizeof *owner);
+        owner = map(0, ARENA / UNIT * sizeof *owner + PAGE);
         memory_locations = map(0, LOCATIONS_MAX * sizeof *memory_locations);
     }
     for (unsigned i = 0; i < location_count; i++) {
@@ -115,6 +123,9 @@ static void begin_location(location_t *location, const void *at, block_t *block)
     location->stores = 0;
     location->heads = 0;
     location->any.all = location->plain_write.all = location->atomic_write.all = _mm_setzero_si128();
+    if (block != NULL) { // nobody comes to it who does not know of its allocation
+        location->plain_write.clock[block->thread] = block->time;
+    }
 }
 
 location_t *memory_static(const void *at) {
@@ -163,7 +174,13 @@ static block_t *reuse(size_t bytes) {
     return NULL;
 }
 
+static void note_giver(block_t *block) {
+    block->thread = running;
+    block->time = model_time();
+}
+
 static void begin_again(block_t *block) { // the same addresses, and no history
+    note_giver(block);
     for (size_t i = 0; i < block->bytes; i += 4) {
         uint32_t index = memory_index[(size_t)(block->at - memory_arena + (ptrdiff_t)i) / 4];
         if (index != 0) {
@@ -185,18 +202,17 @@ static void *take(size_t bytes, size_t alignment) {
         if (block_count == BLOCKS_MAX || rounded > ARENA - from) {
             return NULL;
         }
-        memset(memory_state + memory_used / UNIT, NOT_GIVEN, (from - memory_used) / UNIT);
+        for (size_t i = memory_used / UNIT; i < from / UNIT; i++) {
+            memory_state[i] = NOT_GIVEN;
+        }
         block = &blocks[block_count++];
         *block = (block_t){.at = memory_arena + from, .bytes = rounded};
         memory_used = from + rounded;
-        for (size_t i = from / UNIT; i < memory_used / UNIT; i++) {
-            owner[i] = (uint16_t)(block - blocks);
-        }
+        set_owner(block);
+        note_giver(block);
     }
     set_state(block, GIVEN);
     block->asked = bytes;
-    block->thread = running;
-    block->time = model_time();
     TRACE(SAID_GIVEN, ORDER_RELAXED, block->at, bytes, 0, false);
     return block->at;
 }

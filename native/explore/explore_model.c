@@ -21,7 +21,10 @@ static bool acquires(explore_order_t order) { return order == ORDER_ACQUIRE || o
 static bool releases(explore_order_t order) { return order >= ORDER_RELEASE; }
 
 void model_reset(unsigned model) {
-    memset(model_threads, 0, sizeof model_threads);
+    __m128i *state = (__m128i *)(void *)model_threads;
+    for (size_t i = 0; i < sizeof model_threads / (sizeof *state); i++) { // a loop is quicker than what the compiler makes of a memset
+        state[i] = _mm_setzero_si128();
+    }
     fences.all = _mm_setzero_si128();
     order_now = 1;
     weak = model != EXPLORE_SC;
@@ -63,6 +66,11 @@ bool explore_happened(explore_moment_t moment) {
 // --- order of accesses ------------------------------------------------------------------------------------------------
 
 static __attribute__((noinline, cold)) void tell_race(const location_t *location, bool write, bool plain, unsigned lanes) {
+    const block_t *block = location->block;
+    if (block != NULL && model_threads[running].before.clock[block->thread] < block->time) {
+        trace_race_at = location->at;
+        explore_fail("race: access to %p is not ordered after its allocation", location->at);
+    }
     trace_race_thread = __builtin_ctz(lanes) / 2;
     trace_race_at = location->at;
     explore_fail("race: %s %s of %p by thread %u, and an access by thread %d that nothing orders", plain ? "plain" : "atomic",
@@ -72,15 +80,9 @@ static __attribute__((noinline, cold)) void tell_race(const location_t *location
 static inline void look_for_race(const location_t *location, bool write, bool plain) {
     const view_t *before = &model_threads[running].before;
     const block_t *block = location->block;
-    if (block != NULL) {
-        if (__builtin_expect(block->freed, 0)) {
-            trace_race_at = location->at;
-            explore_fail("use after free: %p", location->at);
-        }
-        if (__builtin_expect(before->clock[block->thread] < block->time, 0)) {
-            trace_race_at = location->at;
-            explore_fail("race: access to %p is not ordered after its allocation", location->at);
-        }
+    if (block != NULL && __builtin_expect(block->freed, 0)) {
+        trace_race_at = location->at;
+        explore_fail("use after free: %p", location->at);
     }
     __m128i other = location->plain_write.all;
     if (plain) {
@@ -249,7 +251,7 @@ uint64_t explore_load(const void *at, unsigned bytes, explore_order_t order) {
         memory_check_main(at);
         return value_at(at, bytes);
     }
-    schedule_door(DOOR_READ, at, order == ORDER_SEQ_CST);
+    schedule_step(DOOR_READ, at, order == ORDER_SEQ_CST);
     location_t *location = memory_location(at, bytes);
     store_t *last = newest(location, bytes);
     store_t *store = choose(location, last, order, NULL);
@@ -265,7 +267,7 @@ void explore_store(void *at, unsigned bytes, uint64_t value, explore_order_t ord
         (void)put_value(at, bytes, value);
         return;
     }
-    schedule_door(DOOR_WRITE, at, order == ORDER_SEQ_CST);
+    schedule_step(DOOR_WRITE, at, order == ORDER_SEQ_CST);
     location_t *location = memory_location(at, bytes);
     TRACE(SAID_STORE, order, at, value, 0, false);
     (void)newest(location, bytes);
@@ -292,7 +294,7 @@ uint64_t explore_update(void *at, unsigned bytes, explore_update_t update, uint6
         (void)put_value(at, bytes, updated(update, old, value));
         return old;
     }
-    schedule_door(DOOR_WRITE, at, order == ORDER_SEQ_CST);
+    schedule_step(DOOR_WRITE, at, order == ORDER_SEQ_CST);
     location_t *location = memory_location(at, bytes);
     store_t *last = newest(location, bytes);
     uint64_t old = last->value, new = updated(update, old, value);
@@ -314,7 +316,7 @@ static bool cas(void *at, unsigned bytes, uint64_t *expected, uint64_t desired, 
         }
         return same;
     }
-    schedule_door(DOOR_WRITE, at, order == ORDER_SEQ_CST);
+    schedule_step(DOOR_WRITE, at, order == ORDER_SEQ_CST);
     location_t *location = memory_location(at, bytes);
     store_t *last = newest(location, bytes);
     bool done = last->value == *expected;
@@ -375,7 +377,7 @@ void explore_fence(explore_order_t order) {
     if (running == MAIN_THREAD) {
         return;
     }
-    schedule_door(order == ORDER_SEQ_CST ? DOOR_FENCE : DOOR_BEGIN, NULL, order == ORDER_SEQ_CST);
+    schedule_step(order == ORDER_SEQ_CST ? DOOR_FENCE : DOOR_BEGIN, NULL, order == ORDER_SEQ_CST);
     TRACE(SAID_FENCE, order, NULL, 0, 0, false);
     fence_of(running, order);
 }
@@ -384,7 +386,7 @@ void explore_fence_all(void) {
     if (running == MAIN_THREAD) {
         return;
     }
-    schedule_door(DOOR_ANY, NULL, true);
+    schedule_step(DOOR_ANY, NULL, true);
     TRACE(SAID_FENCE, ORDER_SEQ_CST, NULL, 1, 0, false);
     fence_of(running, ORDER_SEQ_CST);
     for (unsigned i = 0; i < EXPLORE_THREADS; i++) {

@@ -18,7 +18,9 @@ typedef struct coroutine {
 
 unsigned running = MAIN_THREAD;
 unsigned explore_step;
-static unsigned steps, waits_of_main, switches;
+static unsigned waits_of_main, switches;
+static unsigned next_event; // the step at which meet_event has something to do
+static bool late;
 static const explore_plan_t *plan;
 static const explore_scenario_t *scenario;
 static coroutine_t coroutines[THREADS]; // the last: main
@@ -26,13 +28,12 @@ static unsigned ready;                  // a bit for each thread that is READY
 static pending_t pending[EXPLORE_THREADS];
 static _Alignas(64) char stacks[EXPLORE_THREADS][STACK];
 static explore_finding_t run; // filled in as far as it is known
-static uint64_t run_number;
+static uint64_t run_number, random_state;
 uint64_t explore_steps, explore_pruned;
 
-static uint64_t random_state, draw_state[THREADS];
-static unsigned operations[THREADS];
 static unsigned sticky; // RANDOM: 1: any door may change; n: one in n
 static unsigned falls[FALLS_MAX];
+static enum { BY_CHANCE, BY_PRIORITY, OTHERWISE } chooser; // OTHERWISE: by a plan, or one after the other
 static uint64_t lowest;
 uint8_t explore_decisions[EXPLORE_DECISIONS];
 static size_t decision_count;
@@ -40,54 +41,24 @@ const explore_site_t *explore_site;
 
 // --- chance -----------------------------------------------------------------------------------------------------------
 
-static inline uint64_t next_random(uint64_t *state) { // splitmix64
-    uint64_t x = (*state += 0x9e3779b97f4a7c15u);
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
 static inline unsigned chance(unsigned below) { // one multiplication from number to number; the high bits are good
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
     return (unsigned)(((random_state >> 32) * below) >> 32);
 }
-bool schedule_is_late(void) { return steps > LATE; }
+bool schedule_is_late(void) { return late; }
 
-// What a scenario draws is a function of the seed, the thread and its operation, whatever the schedule.
-static void begin_draws(unsigned thread, unsigned operation) {
-    draw_state[thread] = (plan->seed * 0x2545f4914f6cdd1du) ^ ((uint64_t)thread + 1) << 48 ^ (uint64_t)operation << 40;
-    (void)next_random(&draw_state[thread]);
-}
-uint64_t explore_draw(uint64_t below) {
-    uint64_t drawn = next_random(&draw_state[running]);
-    return below <= UINT32_MAX ? ((drawn >> 32) * below) >> 32 : drawn % below; // a division is as long as a step
-}
-
-bool explore_operation(void) {
-    unsigned number = operations[running]++;
-    begin_draws(running, operations[running]);
-    return running == MAIN_THREAD || number >= EXPLORE_OPERATIONS || (plan->dropped[running] >> number & 1) == 0;
-}
-
-unsigned explore_length(unsigned least, unsigned most) {
-    unsigned range = plan->strategy == EXPLORE_EXHAUSTIVE ? 2 : 3 + (unsigned)explore_draw(4);
-    while (plan->strategy != EXPLORE_EXHAUSTIVE && range < most && explore_draw(4) == 0) {
-        range *= 3; // few are long
-    }
-    unsigned length = least + (unsigned)explore_draw(range);
-    return length < most ? length : most;
-}
 unsigned explore_thread(void) { return running; }
 
 explore_finding_t *schedule_finding(void) {
-    run.step = steps;
+    run.step = explore_step;
     run.thread = running;
     run.switches = switches;
     run.decision_count = decision_count;
-    memcpy(run.operations, operations, sizeof run.operations);
+    draw_operations(run.operations);
     return &run;
 }
 
-uint64_t schedule_progress(void) { return (run_number << 20) + steps + waits_of_main; }
+uint64_t schedule_progress(void) { return (run_number << 20) + explore_step + waits_of_main; }
 
 // --- coroutines -------------------------------------------------------------------------------------------------------
 
@@ -113,13 +84,18 @@ static inline __attribute__((always_inline)) void change_stacks(void **from, voi
                      : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
 }
 
-static inline void go_to(unsigned next) {
+// A function of its own, so that who stays where he is saves no registers.
+static __attribute__((noinline)) void change_to(unsigned next) {
     unsigned from = running;
-    if (next != from) {
-        const explore_site_t *site = explore_site;
-        running = next;
-        change_stacks(&coroutines[from].stack_pointer, coroutines[next].stack_pointer);
-        explore_site = site;
+    const explore_site_t *site = explore_site;
+    running = next;
+    change_stacks(&coroutines[from].stack_pointer, coroutines[next].stack_pointer);
+    explore_site = site;
+}
+
+static inline void go_to(unsigned next) {
+    if (next != running) {
+        change_to(next);
     }
 }
 
@@ -192,8 +168,7 @@ static unsigned by_priority(unsigned among) {
     return best;
 }
 
-// Who of `among`, which are several or one; the usual is the first from `from` on.
-static inline unsigned decide_thread(unsigned among, unsigned from) {
+static __attribute__((noinline)) unsigned decide_otherwise(unsigned among, unsigned from) {
     if (exhaust_on) {
         unsigned next = exhaust_thread(among, from, pending);
         if ((among & (among - 1)) != 0) {
@@ -204,48 +179,74 @@ static inline unsigned decide_thread(unsigned among, unsigned from) {
     if ((among & (among - 1)) == 0) {
         return (unsigned)__builtin_ctz(among);
     }
-    unsigned rank = 0;
-    if (plan->replay) {
-        rank = replayed(count_of[among]);
-    } else if (run.strategy == EXPLORE_RANDOM || schedule_is_late()) {
-        rank = sticky > 1 && !schedule_is_late() && chance(sticky) != 0 ? 0 : chance(count_of[among]);
-    } else {
-        rank = rank_of(among, from, by_priority(among));
-    }
+    unsigned rank = plan->replay ? replayed(count_of[among]) : chance(count_of[among]);
     record(rank);
     return thread_of(among, from, rank);
 }
 
-static inline void count_step(void) {
-    explore_step = ++steps;
-    if (__builtin_expect(steps > STEPS_MAX, 0)) {
-        explore_fail("livelock: the threads do not end");
+static __attribute__((noinline)) unsigned decide_by_priority(unsigned among, unsigned from) {
+    unsigned next = by_priority(among);
+    record(rank_of(among, from, next));
+    return next;
+}
+
+// Who of `among`, which are several or one; the usual is the first from `from` on.
+static inline unsigned decide_thread(unsigned among, unsigned from) {
+    if (chooser == OTHERWISE) {
+        return decide_otherwise(among, from);
+    }
+    if ((among & (among - 1)) == 0) {
+        return (unsigned)__builtin_ctz(among);
+    }
+    if (chooser == BY_PRIORITY) {
+        return decide_by_priority(among, from);
+    }
+    unsigned rank = sticky > 1 && chance(sticky) != 0 ? 0 : chance(count_of[among]);
+    record(rank);
+    return thread_of(among, from, rank);
+}
+
+static void find_next_event(void) {
+    next_event = late ? STEPS_MAX + 1 : LATE + 1;
+    for (unsigned i = 0; i < FALLS_MAX; i++) {
+        next_event = falls[i] > explore_step && falls[i] < next_event ? falls[i] : next_event;
     }
 }
 
-static void fall_back(void) {
-    for (unsigned i = 0; i < FALLS_MAX; i++) {
-        if (falls[i] == steps) {
+// Late in a run the loads return the last store, and everybody gets his turn.
+static __attribute__((noinline)) void meet_event(bool at_door) {
+    if (explore_step > STEPS_MAX) {
+        explore_fail("livelock: the threads do not end");
+    }
+    if (explore_step > LATE && !late) {
+        late = true;
+        chooser = OTHERWISE;
+    }
+    for (unsigned i = 0; at_door && i < FALLS_MAX; i++) {
+        if (falls[i] == explore_step) {
             coroutines[running].priority = lowest--;
         }
     }
+    find_next_event();
 }
 
-// Late in a run everybody gets his turn: the usual is the next one.
-static inline unsigned usual(void) { return schedule_is_late() ? (running + 1) & 3 : running; }
+static inline void count_step(bool at_door) {
+    if (__builtin_expect(++explore_step >= next_event, 0)) {
+        meet_event(at_door);
+    }
+}
 
-void schedule_door(door_t door, const void *at, bool seq_cst) {
-    if (running == MAIN_THREAD) {
-        return;
-    }
-    count_step();
+// Late the usual is the next one.
+static inline unsigned usual(void) { return late ? (running + 1) & 3 : running; }
+
+void schedule_step(door_t door, const void *at, bool seq_cst) {
+    count_step(true);
     pending[running] = (pending_t){at, door, seq_cst};
-    if (falls[0] != 0) {
-        fall_back();
-    }
     unsigned next = decide_thread(ready, usual());
-    switches += next != running;
-    go_to(next);
+    if (next != running) {
+        switches++;
+        change_to(next);
+    }
 }
 
 void explore_yield(void) {
@@ -255,7 +256,7 @@ void explore_yield(void) {
         }
         return;
     }
-    count_step();
+    count_step(false);
     pending[running] = (pending_t){NULL, DOOR_BEGIN, false};
     coroutines[running].priority = lowest--;
     unsigned others = ready & ~(1u << running);
@@ -333,13 +334,17 @@ static void draw_strategy(void) {
     run.model = plan->model == EXPLORE_MODEL_ROTATE ? models[drawn % 4] : plan->model;
     run.strategy = plan->strategy == EXPLORE_ROTATE ? strategies[drawn / 4 % 8] : plan->strategy;
     sticky = stickiness[drawn / 32 % 4];
-    falls[0] = 0;
+    memset(falls, 0, sizeof falls);
     if (run.strategy >= EXPLORE_PCT2 && run.strategy <= EXPLORE_PCT4) {
         for (unsigned i = 0; i < FALLS_MAX; i++) {
             falls[i] = i <= run.strategy - EXPLORE_PCT2 ? 1 + chance(lengths[drawn / 128]) : 0;
         }
     }
     lowest = 1u << 20;
+    exhaust_on = run.strategy == EXPLORE_EXHAUSTIVE && !plan->replay;
+    chooser = exhaust_on || plan->replay ? OTHERWISE : run.strategy == EXPLORE_RANDOM ? BY_CHANCE : BY_PRIORITY;
+    late = false;
+    find_next_event();
 }
 
 static void prepare_coroutines(void) {
@@ -359,18 +364,14 @@ static void begin_run(const explore_plan_t *planned) {
     scenario = plan->scenario;
     run_number++;
     running = MAIN_THREAD;
-    steps = explore_step = 0;
+    explore_step = 0;
     waits_of_main = 0;
     switches = 0;
     decision_count = 0;
     run.seed = plan->seed;
     run.message[0] = 0;
     draw_strategy();
-    exhaust_on = run.strategy == EXPLORE_EXHAUSTIVE && !plan->replay;
-    for (unsigned i = 0; i < THREADS; i++) {
-        operations[i] = 0;
-        begin_draws(i, 0);
-    }
+    draw_reset(plan);
     memory_reset();
     model_reset(run.model);
     if (tracing) {
@@ -394,6 +395,6 @@ bool explore_run(const explore_plan_t *planned) {
     model_join_threads(scenario->threads);
     scenario->finish();
     memory_expect_all_freed();
-    explore_steps += steps;
+    explore_steps += explore_step;
     return !exhaust_on || exhaust_end_run();
 }

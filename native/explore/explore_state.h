@@ -105,8 +105,23 @@ static inline int16_t model_time(void) { return model_threads[running].before.cl
 void model_released(unsigned thread);  // its time goes on
 static inline void model_take(view_t *into, const view_t *from) { into->all = _mm_max_epi16(into->all, from->all); }
 
+// --- what scenarios draw ---
+static inline uint64_t next_random(uint64_t *state) { // splitmix64
+    uint64_t x = (*state += 0x9e3779b97f4a7c15u);
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+void draw_reset(const explore_plan_t *plan);
+void draw_operations(unsigned done[EXPLORE_THREADS]); // how many operations each thread has come to
+
 // --- schedule ---
-void schedule_door(door_t door, const void *at, bool seq_cst);
+void schedule_step(door_t door, const void *at, bool seq_cst); // of a thread
+static inline void schedule_door(door_t door, const void *at, bool seq_cst) {
+    if (running != MAIN_THREAD) {
+        schedule_step(door, at, seq_cst);
+    }
+}
 // A decision of the model among `count` > 1; 0 is the usual. `odds`: one in so many is another.
 unsigned schedule_decide(unsigned count, unsigned odds);
 bool schedule_is_late(void); // from here on only to the end
