@@ -3,10 +3,10 @@
 
     weaken.py list                    what there is to weaken, one line each
     weaken.py check                   whether the table has a row for each of them, no other, and a reason where none was killed
-    weaken.py survey [--only TEXT ...] [--by PROGRAM ...] [--runs N] [--again] [--write]
-                                      looks for each with the scenarios that reach it, up to N runs each, and prints what became of
-                                      it; --only: rows with that text alone; --again: those alone that were not killed before;
-                                      --write: into the table
+    weaken.py survey [--only TEXT ...] [--by SCENARIO ...] [--seconds S] [--again] [--write]
+                                      looks for each with the scenarios that reach it, for about S seconds of processor time each,
+                                      and prints what became of it; --only: rows with that text alone; --again: those alone that
+                                      were not killed before, `gap` first; --write: into the table
     weaken.py patch TEXT              the weakenings with that text, as patches
 
 The table is docs/native/weakenings.md: per operation `killed` with the scenario and the seed that did it, `equivalent` with the proof,
@@ -23,6 +23,7 @@ import argparse
 import difflib
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,9 @@ NATIVE = Path(__file__).resolve().parent.parent
 TABLE = NATIVE.parent / "docs" / "native" / "weakenings.md"
 COPY = NATIVE / "build" / "weaken" / "native"
 VARIANT = "release"
-TIMEOUT = 600
+TIMEOUT = 900  # a thread without an end is for the explorer to see: who takes longer was not run to the end
+FIRST_RUNS = 300  # of each scenario, before any of them gets many
+REACH_RUNS = 2000
 DOOR = re.compile(
     r"\batomic_(?:(load|store|exchange|cas|fetch_\w+?)_(acquire|release|acq_rel|seq_cst)(_u32|_u64)|fence_\w+)(?=\()"
 )
@@ -245,10 +248,19 @@ def build(jobs: int) -> Path:
 # --- the survey -----------------------------------------------------------------------------------------
 
 
-def run_program(program: Path, runs: int, site: int) -> tuple[int, str]:
-    """Exit status and output. Site 0: as written, and what is reached is said."""
+@dataclass(frozen=True)
+class Look:
+    """A scenario that comes to an operation."""
+
+    program: Path
+    scenario: str
+    runs_per_second: float  # of processor time, with the sources as they are
+
+
+def run_program(program: Path, runs: int, site: int, scenario: str = "") -> tuple[int | None, str]:
+    """Exit status and output; no status where it came to no end. Site 0: as written, and what is reached is said."""
     environment = {**os.environ, "WEAKEN": str(site)}
-    words = [str(program), str(runs)]
+    words = [str(program), str(runs), "1", *([scenario] if scenario else [])]
     try:
         done = subprocess.run(
             words,
@@ -260,35 +272,58 @@ def run_program(program: Path, runs: int, site: int) -> tuple[int, str]:
             errors="replace",
         )
     except subprocess.TimeoutExpired:
-        return 1, f"violation hangs (scenario of {program.name}, seed 0)"
+        return None, ""
     return done.returncode, done.stdout + done.stderr
 
 
-def reach(folder: Path) -> dict[int, list[str]]:
-    """Which programs come to which weakening."""
-    found: dict[int, list[str]] = {}
+def processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def reach(folder: Path) -> dict[int, list[Look]]:
+    """Which scenarios come to which weakening; those of the fewest runs last."""
+    found: dict[int, list[Look]] = {}
     for name in programs():
-        status, output = run_program(folder / name, 400, 0)
-        if status != 0:
-            raise Unusable(f"{name} reports the sources as they are: {output.strip()}")
-        for line in re.findall(r"^reached (\d+)$", output, re.MULTILINE):
-            found.setdefault(int(line), []).append(name)
+        listed = run_program(folder / name, 1, 0)[1]
+        for scenario in re.findall(r"^ok (\w+):", listed, re.MULTILINE):
+            before = processor_seconds()
+            status, output = run_program(folder / name, REACH_RUNS, 0, scenario)
+            if status != 0:
+                raise Unusable(f"{name} reports the sources as they are: {output.strip()}")
+            rate = REACH_RUNS / max(processor_seconds() - before, 0.001)
+            for line in re.findall(r"^reached (\d+)$", output, re.MULTILINE):
+                found.setdefault(int(line), []).append(Look(folder / name, scenario, rate))
+    for looks in found.values():
+        looks.sort(key=lambda look: -look.runs_per_second)
     return found
 
 
-def judge(folder: Path, site: int, names: list[str], runs: int) -> Row:
-    """Looks for one with the programs that come to it: few runs of each first, then many."""
-    if not names:
+def judge(site: int, looks: list[Look], seconds: float) -> Row:
+    """Looks for one with the scenarios that come to it: few runs of each first, then many."""
+    if not looks:
         return Row("gap", "no scenario comes to it")
-    for count in sorted({min(runs, 300), runs}):
-        for name in names:
-            status, output = run_program(folder / name, count, site)
-            if status != 0:
-                said = re.search(r"violation (.*?) \(scenario ([\w ]+), seed (\d+)", output)
+    seen: list[str] = []
+    for first in (True, False):
+        for look in looks:
+            runs = FIRST_RUNS if first else max(FIRST_RUNS, round_down(look.runs_per_second * seconds))
+            status, output = run_program(look.program, runs, site, look.scenario)
+            if status is None:
+                seen.append(f"{look.scenario} (no end)")
+            elif status != 0:
+                said = re.search(r"violation (.*?) \(scenario [\w ]+, seed (\d+)", output)
                 if said is None:
-                    return Row("killed", f"{name}: exit status {status}")
-                return Row("killed", f"{said.group(2)} {said.group(3)}: {shorten(said.group(1))}")
-    return Row("gap", f"{runs} runs of each scenario of {', '.join(names)} see nothing")
+                    return Row("killed", f"{look.scenario}: exit status {status}")
+                return Row("killed", f"{look.scenario} {said.group(2)}: {shorten(said.group(1))}")
+            elif not first:
+                seen.append(f"{look.scenario} {runs}")
+    return Row("gap", f"nothing seen by {', '.join(seen)} runs")
+
+
+def round_down(runs: float) -> int:
+    """To one figure: how many a second makes differs from day to day."""
+    size = 10 ** (len(str(int(runs))) - 1)
+    return int(runs) // size * size
 
 
 def shorten(text: str) -> str:
@@ -308,12 +343,13 @@ def survey(weakenings: list[Weakening], options: argparse.Namespace) -> dict[str
         if wanted and not (options.again and old is not None and old.verdict == "killed"):
             chosen.append((site, weakening))
     rows: dict[str, Row] = {}
+    chosen.sort(key=lambda one: known.get(one[1].key, Row("gap", "")).verdict != "gap")
     lookers = {
-        site: [name for name in reached.get(site, []) if not options.by or name in options.by]
+        site: [look for look in reached.get(site, []) if not options.by or look.scenario in options.by]
         for site, _ in chosen
     }
     with ThreadPoolExecutor(options.jobs) as pool:
-        judged = pool.map(lambda one: judge(folder, one[0], lookers[one[0]], options.runs), chosen)
+        judged = pool.map(lambda one: judge(one[0], lookers[one[0]], options.seconds), chosen)
         for (_, weakening), found in zip(chosen, judged, strict=True):
             old = known.get(weakening.key)
             keeps = found.verdict == "gap" and old is not None and old.verdict == "equivalent"
@@ -399,10 +435,10 @@ def read_options() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="TEXT", help="weakenings with such a text alone"
     )
+    parser.add_argument("--by", nargs="+", default=[], metavar="SCENARIO", help="these alone look")
     parser.add_argument(
-        "--by", nargs="+", default=[], metavar="PROGRAM", help="these test_explore_… alone look"
+        "--seconds", type=float, default=1.0, help="of processor time for each scenario and weakening"
     )
-    parser.add_argument("--runs", type=int, default=10000, help="runs of each scenario per weakening")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--again", action="store_true", help="those alone that were not killed before")
     parser.add_argument("--write", action="store_true", help="puts the verdicts into the table")
