@@ -1,4 +1,4 @@
-"""`orch hosts`: who they are, whether they answer, what they are, and whether their keys are trusted."""
+"""`orch hosts`: who they are, whether they answer, what they are and lack, and whether their keys are trusted."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.errors import EXIT_UNKNOWN, InputError, InputErrors, LinkError
+from orchestrator.errors import EXIT_UNKNOWN, EXIT_VIOLATED, InputError, InputErrors, LinkError
 
 if TYPE_CHECKING:
     from agents.wire import Facts
     from orchestrator.fleet.trust import ShownKey
     from orchestrator.model.address import Address
 
-app = typer.Typer(help="The hosts of an inventory: list, ping, facts, trust.", no_args_is_help=True)
+app = typer.Typer(help="The hosts of an inventory: list, ping, facts, doctor, trust.", no_args_is_help=True)
 
 Pattern = Annotated[str, typer.Argument(help="Which hosts, e.g. 'numa:!h3'.")]
 Inventory = Annotated[
@@ -87,6 +87,53 @@ def facts(
         for name, why in found.unreachable.items():
             typer.echo(f"{name}\t{why}")
     _exit_by(not found.unreachable)
+
+
+@app.command("doctor")
+def doctor(
+    pattern: Pattern = "all",
+    inventory: Inventory = None,
+    limit: Limit = None,
+    port: Annotated[
+        list[int] | None, typer.Option("--port", min=1, max=65535, help="A port that must be free; 6379.")
+    ] = None,
+    forks: Forks = 32,
+    as_json: Json = False,
+) -> None:
+    """What each host lacks, and what to do about it; nothing is written there.
+
+    One line per finding: host, ok | note | warning | failure, what, and what to do. Exit 1 where a host has a warning or a
+    failure, 3 where one does not answer.
+    """
+    from orchestrator.engine import survey
+    from orchestrator.fleet import preflight
+
+    wanted = preflight.Wanted(ports=tuple(port or [preflight.RAY_PORT]))
+    answers = survey.examine(_addresses(pattern, inventory, limit), wanted, forks=forks)
+    told: list[dict[str, Any]] = []
+    for name, answer in answers.items():
+        lost = isinstance(answer, LinkError)
+        found = [] if isinstance(answer, LinkError) else answer
+        told.append(
+            {
+                "host": name,
+                "level": "lost" if lost else preflight.worst(found),
+                "findings": [{"level": f.level, "what": f.what, "hint": f.hint} for f in found],
+                "reason": _why(answer if isinstance(answer, LinkError) else None),
+            }
+        )
+        if not as_json:
+            for line in found:
+                hint = f" ({line.hint})" if line.hint else ""
+                typer.echo(f"{name}\t{line.level}\t{line.what}{hint}")
+            if lost:
+                typer.echo(f"{name}\tlost\t{told[-1]['reason']}")
+    if as_json:
+        _print({"hosts": told})
+    levels = {host["level"] for host in told}
+    _exit_by("lost" not in levels)
+    if levels & {preflight.WARNING, preflight.FAILURE}:
+        raise typer.Exit(EXIT_VIOLATED)
 
 
 @app.command("trust")

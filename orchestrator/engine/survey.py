@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from agents.wire import Facts
 from orchestrator.bundle.agent import agent_zipapp
 from orchestrator.errors import LinkError, RemoteFailed
+from orchestrator.fleet import preflight
 from orchestrator.fleet.facts import read_facts
 from orchestrator.model.address import Address
 from orchestrator.transport import Backoff, open_link, open_retrying
@@ -49,6 +50,20 @@ def survey(addresses: Iterable[Address], *, agent: Path | None = None, forks: in
 def ping(addresses: Iterable[Address], *, forks: int = FORKS) -> dict[str, float | LinkError]:
     """Host → seconds for connecting, login and a command that does nothing; or why there was no answer."""
     return on_each(addresses, _ping, forks)
+
+
+def examine(
+    addresses: Iterable[Address], wanted: preflight.Wanted, *, forks: int = FORKS
+) -> dict[str, list[preflight.Finding] | LinkError]:
+    """Host → what it lacks, the worst first; or why there was no answer. Nothing is written there."""
+
+    def one(address: Address) -> list[preflight.Finding]:
+        with contextlib.closing(open_retrying(address, Backoff(tries=2))) as link:
+            return preflight.findings(
+                address.name, preflight.probe(link, address.python, address.spool), wanted
+            )
+
+    return on_each(addresses, one, forks)
 
 
 def on_each(
