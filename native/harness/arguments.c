@@ -53,12 +53,12 @@ static int64_t option_int(const char *option, const char *text, int64_t min, int
     return value;
 }
 
-static double option_seconds(const char *option, const char *text, double min, double max) {
+static double option_time(const char *option, const char *text, double min, double max, const char *unit) {
     double value;
     if (!whole_float(text, &value))
-        usage_error("%s: '%s' is not a number of seconds", option, text);
+        usage_error("%s: '%s' is not a number of %s", option, text, unit);
     if (value < min || value > max)
-        usage_error("%s: %s is outside %g .. %g seconds", option, text, min, max);
+        usage_error("%s: %s is outside %g .. %g %s", option, text, min, max, unit);
     return value;
 }
 
@@ -138,7 +138,7 @@ static void apply_setting(options_t *options, const char *text) {
 
 /* ---- options ---- */
 static const char *const option_names[] = {"--threads", "--cpus", "--mem",      "--seconds",
-                                           "--warmup",  "--seed", "--interval", "--set"};
+                                           "--warmup",  "--seed", "--interval", "--stutter", "--set"};
 enum { OPTIONS = sizeof option_names / sizeof option_names[0] };
 
 static void apply_option(options_t *options, const char *name, const char *value) {
@@ -146,11 +146,13 @@ static void apply_option(options_t *options, const char *name, const char *value
     if (strcmp(name, "--threads") == 0)
         options->threads = (int)option_int(name, value, 1, THREADS_MAX);
     else if (strcmp(name, "--seconds") == 0)
-        options->seconds = option_seconds(name, value, 0.001, 1e8);
+        options->seconds = option_time(name, value, 0.001, 1e8, "seconds");
     else if (strcmp(name, "--warmup") == 0)
-        options->warmup_s = option_seconds(name, value, 0, 1e8);
+        options->warmup_s = option_time(name, value, 0, 1e8, "seconds");
     else if (strcmp(name, "--interval") == 0)
-        options->interval_s = option_seconds(name, value, 0, 1e8);
+        options->interval_s = option_time(name, value, 0, 1e8, "seconds");
+    else if (strcmp(name, "--stutter") == 0)
+        options->stutter_ms = option_time(name, value, 0, 100, "milliseconds");
     else if (strcmp(name, "--seed") == 0)
         options->seed = option_seed(value);
     else if (strcmp(name, "--set") == 0)

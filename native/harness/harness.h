@@ -112,6 +112,7 @@ struct options {
     mem_policy_t mem;
     int mem_node;
     double seconds, warmup_s, interval_s; /* interval_s 0: no interval records */
+    double stutter_ms;                    /* the longest that a worker stands still at random (stutter.h); 0: none does */
     uint64_t seed;
 };
 

@@ -25,7 +25,7 @@
 static const char usage[] =
     "usage: orch-harness list [--json]\n"
     "       orch-harness run BENCH [--threads N] [--cpus LIST] [--mem local|interleave|node:K]\n"
-    "                    [--seconds S] [--warmup S] [--seed X] [--interval S] [--set key=value ...]\n";
+    "                    [--seconds S] [--warmup S] [--seed X] [--interval S] [--stutter MS] [--set key=value ...]\n";
 
 /* ---- the benches, in order of names ---- */
 static bench_t *benches;

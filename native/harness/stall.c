@@ -119,7 +119,8 @@ static bool others_asleep(const struct window *window) {
 /* ---- the steps ---- */
 bool stall_planned(const options_t *options) {
     stall_plan_t plan = options->bench->stall ? options->bench->stall(options) : (stall_plan_t){0};
-    return plan.freeze_ms > 0 && options->threads > 1 && options->seconds * 1e3 >= plan.freeze_ms * 4 + 100;
+    /* others that stutter stand still by themselves */
+    return plan.freeze_ms > 0 && options->stutter_ms <= 0 && options->threads > 1 && options->seconds * 1e3 >= plan.freeze_ms * 4 + 100;
 }
 
 /* Between half and one and a half of the pause, so that stalls do not keep step with anything. */

@@ -14,6 +14,7 @@
 #include "placement.h"
 #include "records.h"
 #include "stall.h"
+#include "stutter.h"
 #include "window_state.h"
 
 enum {
@@ -210,6 +211,8 @@ static void pass_phase(run_t *run, timing_t *timing, phase_t phase, uint64_t beg
         until = until < tick ? until : tick;
         uint64_t stall = phase == PHASE_MEASURE ? stall_step(run, now) : UINT64_MAX;
         until = until < stall ? until : stall;
+        uint64_t stutter = phase == PHASE_MEASURE ? stutter_step(run, now) : UINT64_MAX;
+        until = until < stutter ? until : stutter;
         wait_until(until < end ? until : end);
     }
 }
@@ -365,6 +368,7 @@ static bool measure(const options_t *options, run_t *run, timing_t *timing) {
     if (now) {
         timing->begin_ns = now;
         stall_begin(run);
+        stutter_begin(run);
         pass_phase(run, timing, PHASE_MEASURE, now, options->seconds);
         stall_end(run);
     }
@@ -400,6 +404,7 @@ int window_run(const options_t *options) {
     if (complete) {
         correct_times(&window, &timing);
         stall_count(&run);
+        stutter_count(&run);
     }
     if (timing.begin_ns && options->interval_s > 0)
         print_interval(&window, &timing, PHASE_MEASURE, timing.end_ns);
