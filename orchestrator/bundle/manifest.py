@@ -11,7 +11,7 @@ from agents.wire import PROTOCOL, WireError, decode
 from orchestrator.errors import BuildError
 
 #: Variants that can be built, each a preset in native/CMakePresets.json of the same name.
-VARIANTS = ("release", "noise", "asan", "tsan", "peers", "explore")
+VARIANTS = ("release", "noise", "poison", "asan", "tsan", "peers", "explore")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ _Source = Annotated[
 ]
 _Variants = Annotated[
     list[str] | None,
-    typer.Option("--variant", help="release, noise, asan or tsan; may be repeated. Default: release."),
+    typer.Option(
+        "--variant", help="release, noise, poison, asan or tsan; may be repeated. Default: release."
+    ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 

@@ -89,7 +89,7 @@ def workload(
     warmup: Annotated[str, typer.Option(help="Before it, not measured.")] = "1s",
     launches: Annotated[int, typer.Option(min=1, help="How often it is launched.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Of the first launch; each further one adds 1.")] = None,
-    variant: Annotated[str, typer.Option(help="release | noise | asan | tsan")] = "release",
+    variant: Annotated[str, typer.Option(help="release | noise | poison | asan | tsan")] = "release",
     sets: Sets = None,
     runs: Runs = Path("runs"),
     forks: Forks = 32,

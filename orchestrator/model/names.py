@@ -12,7 +12,7 @@ from agents.workloads import TABLE as WORKLOADS
 from agents.workloads import Workload
 from orchestrator.model.plan import JudgeSpec
 
-VARIANTS = ("release", "noise", "asan", "tsan", "peers", "explore")
+VARIANTS = ("release", "noise", "poison", "asan", "tsan", "peers", "explore")
 EXPORTS = ("parquet", "csv", "json", "junit")
 PLACEMENTS = ("compact", "scatter", "remote", "smt", "node:K", "cpus:LIST", "none")
 MEMORIES = ("local", "interleave", "node:K")
