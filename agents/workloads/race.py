@@ -6,6 +6,7 @@ program of the harness protocol and its settings.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import List
 
 from agents.wire import Order
@@ -17,7 +18,11 @@ SUMMARY = "a search for races in the native code: explorer, sanitizers and stres
 SETTINGS = {
     "subjects": Setting("names", "structures to look at, e.g. [deque, reclaim]; all of them", default="all"),
     "budget": Setting("str", "wall-clock time on each host, for all steps together", default="10m"),
-    "detectors": Setting("names", "explore, tsan, asan, noise, plain; all of them", default="all"),
+    "detectors": Setting(
+        "names",
+        "explore, tsan, asan, noise, stutter, poison, plain, linearizability; all of them",
+        default="all",
+    ),
     "strategies": Setting("names", "how the explorer picks schedules, a step for each", default="rotate"),
     "placements": Setting(
         "names", "where the threads of stress steps go, a step for each", default="compact"
@@ -29,5 +34,10 @@ NEEDS_PROGRAM = True
 
 
 def argv(order: Order) -> List[str]:
-    """Of a planned step: its settings are those of the bench or scenario, and no longer those of the job."""
-    return native.argv(order)
+    """Of a planned step: its settings are those of the bench or scenario, and no longer those of the job; `stutter`, in
+    milliseconds, is an option of the program."""
+    bench = {name: value for name, value in order.settings.items() if name != "stutter"}
+    line = native.argv(replace(order, settings=bench))
+    if "stutter" in order.settings:
+        line += ["--stutter", repr(float(order.settings["stutter"]))]
+    return line

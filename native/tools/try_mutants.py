@@ -3,34 +3,34 @@
 
     try_mutants.py < ASKED.json
 
-ASKED is one object: `detectors` (list of {name, variant, threads}), `subjects` (name → {sources, benches, gates}; a bench is
-[name, settings]), `mutants` and `decoys` (folders of patches), `only` (names; empty: all), `seeds` (list of numbers), `budget_s`
-(of one trial: one mutant, one detector, one seed), `jobs`, and `keep` (a file of earlier answers, or ""). `orch race score`
-writes it, and makes a scoreboard of what is printed: one JSON object per line,
+ASKED is one object: `detectors` (list of {name, variant, threads, budget_s, words, histories}, see trial.py), `subjects` (name → {sources,
+benches, histories, gates}; a bench is [name, settings]), `judge` (a command that judges the records of a history), `mutants` and `decoys`
+(folders of patches), `only` (names; empty: all), `seeds` (list of numbers), `jobs`, and `keep` (a file of earlier answers, or ""). `orch race
+score` writes it, and makes a scoreboard of what is printed: one JSON object per line,
 
+    {"type": "plan", "build", "faults", "trials", "kept", "about_s", "most_s"}     before the first trial: how many there are, and how long it takes
+    {"type": "clean", "detector", "bench", "passed", "late_s", "report", "key"}     of the sources as they are
     {"type": "void", "detector", "subject", "report"}     it reports the sources as they are: it is not asked about that subject
     {"type": "trial", "mutant", "decoy", "breaks", "kinds", "subjects", "detector", "seed", "killed", "seconds", "executions", "report", "token",
      "replayed", "switches", "key"}
     {"type": "unusable", "mutant", "report"}               the patch does not apply, or what it makes does not build
+    {"type": "whole", "build"}                             nothing is missing
 
-A mutant's subjects are those whose sources it changes; the explorer runs their scenarios, then those of others that the change reaches, any other detector their benches, in
-turns of growing length, until one fails or the budget is spent. What fails is killed: a violation, a report, a crash, a run that does
-not end. A kill by the explorer is had again from its token. Answers of the same patch over the same sources are not asked for twice.
-Exit status 0, or 2 where nothing could be tried.
+A mutant's subjects are those whose sources it changes; the explorer runs their scenarios, then those of others that the change reaches, any other
+detector their benches. A fault is compiled once for each variant, and of that only what the patch reaches. A kill by the explorer is had
+again from its token. Answers of the same patch over the same sources are not asked for twice. Exit status 0, or 2 where nothing could be tried.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -51,28 +51,15 @@ from check_mutants import (
     run,
 )
 from check_mutants import Detector as Program
+from trial import Detector, Ground, Ran, Work, look_for, records_of, replays, run_once
 
 OF_SUBJECT = re.compile(r'^EXPLORE_SCENARIOS\("(\w+)"', re.MULTILINE)
 SAID = re.compile(r"^(Breaks|Decoy|Kind):\s*(\S.*?)\s*$", re.MULTILINE)
-#: Of the first turn of a scenario or bench, seconds; each further turn is twice as long.
-FIRST_TURN_S = 0.25
-LONGEST_TURN_S = 4.0
-#: Beyond its window, of a run that hangs. Counted in looks and not by the clock: a machine may stand still for a while.
-PATIENCE_S = 20.0
-LOOK_S = 0.05
 #: A detector must be silent over the sources as they are for so long per scenario or bench.
 GATE_S = 1.0
-
-
-@dataclass(frozen=True)
-class Detector:
-    name: str
-    variant: str
-    threads: int
-
-    @property
-    def explores(self) -> bool:
-        return self.variant == "explore"
+#: For the plan: seconds to compile and link a fault for one variant, and the part of its budget that a trial takes, as measured.
+BUILD_S = 6.0
+SPENT = 0.6
 
 
 @dataclass(frozen=True)
@@ -80,28 +67,14 @@ class Fault:
     """One patch: what it breaks, what it takes to see it, and the sources that it changes, relative to native/."""
 
     path: Path
+    decoy: bool
     breaks: str
     kinds: list[str]
     changed: list[str]
 
-
-@dataclass(frozen=True)
-class Work:
-    """One run: a scenario, or a bench with its settings."""
-
-    bench: str
-    settings: tuple[tuple[str, Any], ...] = ()
-
-
-@dataclass
-class Ran:
-    passed: bool
-    seconds: float
-    executions: float
-    report: str = ""
-    token: str = ""
-    #: times that threads change in the run as it is shown; None where no explorer found it
-    switches: int | None = None
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
 
 
 @dataclass
@@ -129,8 +102,10 @@ class Asked:
     detectors: list[Detector]
     subjects: dict[str, dict[str, Any]]
     seeds: list[int]
-    budget_s: float
     jobs: int
+    ground: Ground
+    #: key → an earlier answer
+    kept: dict[str, dict[str, Any]]
     builds: dict[str, Build] = field(default_factory=dict)
     #: subject → scenarios of the explorer
     scenarios: dict[str, list[str]] = field(default_factory=dict)
@@ -138,15 +113,22 @@ class Asked:
     build_id: str = ""
 
     def works(self, detector: Detector, subjects: list[str]) -> list[Work]:
+        """What a detector runs to look at these; nothing where it is void, or has nothing that reaches them."""
         asked = [s for s in subjects if (detector.name, s) not in self.void]
         if detector.explores:
             return [Work(name) for s in asked for name in self.scenarios.get(s, [])]
-        made = (
-            [Work(b, tuple(v.items())) for s in asked for b, v in self.subjects[s]["benches"]]
-            if asked
-            else []
-        )
+        which = "histories" if detector.histories else "benches"
+        made = [Work(b, tuple(v.items())) for s in asked for b, v in self.subjects[s].get(which, ())]
         return list(dict.fromkeys(made))
+
+    def works_over(self, detector: Detector, fault: Fault) -> list[Work]:
+        subjects = subjects_of(fault, self.subjects)
+        if detector.explores:
+            subjects += scenarios_over(self.builds[detector.variant], set(fault.changed))
+        return self.works(detector, list(dict.fromkeys(subjects)))
+
+    def key(self, fault: Fault, detector: Detector, seed: int) -> str:
+        return f"{self.build_id}:{fault.digest}:{detector.name}:{seed}:{detector.budget_s:g}"
 
 
 _OUT = threading.Lock()
@@ -157,117 +139,29 @@ def say(value: dict[str, Any]) -> None:
         print(json.dumps(value), flush=True)
 
 
-# --- one run --------------------------------------------------------------------------------------------
+# --- what a fault is about ------------------------------------------------------------------------------
 
 
-def run_once(program: Path, detector: Detector, work: Work, seconds: float, seed: int) -> Ran:
-    """Raises Unusable where the program refuses its words."""
-    words = [
-        "run",
-        work.bench,
-        "--threads",
-        str(detector.threads),
-        "--seconds",
-        f"{seconds:g}",
-        "--warmup",
-        "0",
-    ]
-    words += ["--interval", "0", "--seed", str(seed)]
-    for key, value in work.settings:
-        words += ["--set", f"{key}={value}"]
-    environment = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1", "ASAN_OPTIONS": "abort_on_error=0"}
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
-        started = time.monotonic()
-        process = subprocess.Popen([str(program), *words], stdout=out, stderr=err, env=environment)
-        look = LOOK_S if seconds > 1 else LOOK_S / 5
-        for _ in range(int((seconds + PATIENCE_S) / look)):
-            if process.poll() is not None:
-                break
-            time.sleep(look)
-        hangs = process.poll() is None
-        if hangs:
-            process.kill()
-        code = process.wait()
-        took = time.monotonic() - started
-        out.seek(0)
-        err.seek(0)
-        return judge(work, code, hangs, took, out.read(), err.read())
+def patches(folder: str, only: list[str]) -> list[Path]:
+    found = sorted(Path(folder).glob("*.patch")) if folder else []
+    return [path for path in found if not only or path.stem in only]
 
 
-def judge(work: Work, code: int, hangs: bool, took: float, out: str, err: str) -> Ran:
-    records = list(records_of(out))
-    results = [r for r in records if r.get("type") == "result"]
-    executions = float(results[-1].get("ops", 0)) if results else 0.0
-    if hangs:
-        return Ran(False, took, executions, "hangs")
-    if code == 0:
-        return Ran(True, took, executions)
-    if code == 2:
-        raise Unusable(f"{work.bench}: {err.strip().splitlines()[-1] if err.strip() else 'is refused'}")
-    violations = [r for r in records if r.get("type") == "violation"]
-    if violations:
-        first = violations[0]
-        report = str(first.get("evidence", ""))
-        # what it took to make it small is not the time to find it
-        found = min(took, float(first.get("t", took)))
-        return Ran(False, found, executions, report[:300], str(first.get("token", "")), first.get("switches"))
-    if results and results[-1].get("status") == "error":
-        return Ran(False, took, executions, f"error: {results[-1].get('message')}"[:300])
-    lines = [
-        x.strip() for x in err.splitlines() if "Sanitizer" in x or "runtime error" in x
-    ] or err.strip().splitlines()
-    return Ran(False, took, executions, (lines[0] if lines else f"exit status {code}")[:300])
+def read_fault(path: Path, decoy: bool) -> Fault:
+    """The tests that it names are of no matter here. Raises Unusable where it changes nothing of ours."""
+    text = path.read_text(errors="replace")
+    said = dict(SAID.findall(text.split("\n---", 1)[0]))
+    changed = CHANGED.findall(text)
+    if not changed:
+        raise Unusable(f"{path.name} changes nothing below native/")
+    kinds = [kind.strip() for kind in said.get("Kind", "").split(",") if kind.strip()]
+    return Fault(path, decoy, said.get("Breaks") or said.get("Decoy") or "", kinds, changed)
 
 
-def records_of(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            yield value
-
-
-def replays(program: Path, token: str) -> bool:
-    command = [str(program), "replay", token]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 1 and '"type":"violation"' in done.stdout
-
-
-# --- one trial ------------------------------------------------------------------------------------------
-
-
-def look_for(program: Path, detector: Detector, works: list[Work], asked: Asked, seed: int) -> Ran:
-    """All of the works in turns, until one fails or the budget is spent."""
-    total = Ran(True, 0.0, 0.0)
-    turn, number = FIRST_TURN_S, 0
-    while total.seconds < asked.budget_s:
-        for work in works:
-            number += 1
-            left = min(turn, max(asked.budget_s - total.seconds, FIRST_TURN_S))
-            ran = run_once(program, detector, work, left, seed * 1_000_000_007 + number * 1_000_003)
-            total = Ran(
-                ran.passed,
-                total.seconds + ran.seconds,
-                total.executions + ran.executions,
-                ran.report,
-                ran.token,
-                ran.switches,
-            )
-            if not ran.passed or total.seconds >= asked.budget_s:
-                return total
-        turn = min(turn * 2, LONGEST_TURN_S)
-    return total
-
-
-def subjects_of(mutant: Fault, subjects: dict[str, dict[str, Any]]) -> list[str]:
+def subjects_of(fault: Fault, subjects: dict[str, dict[str, Any]]) -> list[str]:
     """Those whose sources it changes, by the longest beginning that fits; all of them where none does."""
     found: dict[str, None] = {}
-    for path in mutant.changed:
+    for path in fault.changed:
         fits = {
             n: max((len(x) for x in s["sources"] if path.startswith(x)), default=0)
             for n, s in subjects.items()
@@ -289,59 +183,67 @@ def scenarios_over(build: Build, changed: set[str]) -> list[str]:
     return found
 
 
-def try_mutant(path: Path, mutant: Fault, decoy: bool, asked: Asked, kept: dict[str, dict[str, Any]]) -> None:
-    subjects = subjects_of(mutant, asked.subjects)
-    patch = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+# --- one fault ------------------------------------------------------------------------------------------
+
+
+def try_fault(fault: Fault, asked: Asked) -> None:
+    """Raises Unusable where the patch does not apply, or what it makes does not build."""
+    subjects = subjects_of(fault, asked.subjects)
     with tempfile.TemporaryDirectory(prefix="orch-mutant-") as folder:
         sources: Path | None = None
+        programs: dict[str, Path] = {}
         for detector in asked.detectors:
-            beside = (
-                scenarios_over(asked.builds[detector.variant], set(mutant.changed))
-                if detector.explores
-                else []
-            )
-            works = asked.works(detector, list(dict.fromkeys([*subjects, *beside])))
-            if not works:
-                continue
-            program: Path | None = None
-            for seed in asked.seeds:
-                key = f"{asked.build_id}:{patch}:{detector.name}:{seed}:{asked.budget_s:g}"
-                if key in kept:
-                    say(kept[key])
+            works = asked.works_over(detector, fault)
+            for seed in asked.seeds if works else ():
+                key = asked.key(fault, detector, seed)
+                if key in asked.kept:
+                    say(asked.kept[key])
                     continue
-                sources = sources or plant(mutant, Path(folder))
-                if program is None:
-                    program = built(asked.builds[detector.variant], mutant, sources, detector, Path(folder))
-                ran = look_for(program, detector, works, asked, seed)
-                again = replays(program, ran.token) if ran.token else None
-                trial = Trial(
-                    mutant.path.stem,
-                    decoy,
-                    mutant.breaks,
-                    mutant.kinds,
-                    subjects,
-                    detector.name,
-                    seed,
-                    not ran.passed,
-                    round(ran.seconds, 3),
-                    ran.executions,
-                    ran.report,
-                    ran.token,
-                    again,
-                    ran.switches,
-                    key,
-                )
-                say(asdict(trial))
+                sources = sources or plant(fault, Path(folder))
+                if detector.variant not in programs:
+                    build = asked.builds[detector.variant]
+                    programs[detector.variant] = built(build, fault, sources, Path(folder))
+                trial(fault, subjects, detector, works, seed, programs[detector.variant], asked)
 
 
-def built(build: Build, mutant: Fault, sources: Path, detector: Detector, folder: Path) -> Path:
+def trial(
+    fault: Fault,
+    subjects: list[str],
+    detector: Detector,
+    works: list[Work],
+    seed: int,
+    program: Path,
+    asked: Asked,
+) -> None:
+    ran = look_for(program, detector, works, asked.ground, seed)
+    made = Trial(
+        fault.path.stem,
+        fault.decoy,
+        fault.breaks,
+        fault.kinds,
+        subjects,
+        detector.name,
+        seed,
+        not ran.passed,
+        round(ran.seconds, 3),
+        ran.executions,
+        ran.report,
+        ran.token,
+        replays(program, ran.token) if ran.token else None,
+        ran.switches,
+        asked.key(fault, detector, seed),
+    )
+    say(asdict(made))
+
+
+def built(build: Build, fault: Fault, sources: Path, folder: Path) -> Path:
     """The harness of a variant with the fault in it. Objects of two variants have the same names."""
-    own = folder / detector.name
+    own = folder / build.folder.name
     own.mkdir()
     (own / "native").symlink_to(sources, target_is_directory=True)
-    if detector.explores:
-        return link_explorer(build, set(mutant.changed), own / "native")
-    return link(build, HARNESS, set(mutant.changed), own / "native")
+    if any(name.startswith("CMakeFiles/scenario_") for name in build.commands):
+        return link_explorer(build, set(fault.changed), own / "native")
+    return link(build, HARNESS, set(fault.changed), own / "native")
 
 
 def link_explorer(build: Build, changed: set[str], sources: Path) -> Path:
@@ -362,7 +264,7 @@ def link_explorer(build: Build, changed: set[str], sources: Path) -> Path:
     return program
 
 
-# --- all of them ----------------------------------------------------------------------------------------
+# --- the sources as they are ----------------------------------------------------------------------------
 
 
 def program_of(build: Build, detector: Detector) -> Path:
@@ -375,92 +277,130 @@ def list_scenarios(asked: Asked) -> None:
         done = subprocess.run([str(program), "list", "--json"], capture_output=True, text=True, check=True)
         listing = json.loads(done.stdout)
         asked.build_id = listing["build"]
-        if detector.explores:
-            for bench in listing["benches"]:
-                asked.scenarios.setdefault(bench["subject"], []).append(bench["name"])
+        for bench in listing["benches"] if detector.explores else ():
+            asked.scenarios.setdefault(bench["subject"], []).append(bench["name"])
     for subject in asked.scenarios:
         asked.subjects.setdefault(subject, {"sources": [], "benches": [], "gates": []})
 
 
 def find_void(asked: Asked) -> None:
-    """Over the sources as they are, and over code with locks, every detector must be silent."""
+    """Over the sources as they are, and over code with locks, every detector must be silent. How late they end says when one hangs."""
+    behind: dict[tuple[Detector, Work], list[str]] = {}
+    for detector in asked.detectors:
+        for subject, about in asked.subjects.items():
+            gates = [Work(g) for g in about["gates"] if not detector.explores and not detector.histories]
+            for work in [*gates, *asked.works(detector, [subject])]:
+                behind.setdefault((detector, work), []).append(subject)
 
-    def one(detector: Detector, subject: str, work: Work) -> None:
-        ran = run_once(program_of(asked.builds[detector.variant], detector), detector, work, GATE_S, 1)
-        if not ran.passed and (detector.name, subject) not in asked.void:
-            asked.void.add((detector.name, subject))
-            say(
-                {
-                    "type": "void",
-                    "detector": detector.name,
-                    "subject": subject,
-                    "report": f"{work.bench}: {ran.report}",
-                }
-            )
+    def one(pair: tuple[Detector, Work]) -> dict[str, Any]:
+        detector, work = pair
+        key = f"{asked.build_id}:clean:{detector.name}:{work}"
+        answer = asked.kept.get(key)
+        if answer is None:
+            program = program_of(asked.builds[detector.variant], detector)
+            try:
+                ran = run_once(program, detector, work, GATE_S, 1, asked.ground)
+            except Unusable as e:
+                ran = Ran(False, GATE_S, 0.0, str(e))
+            answer = {"type": "clean", "detector": detector.name, "bench": str(work), "passed": ran.passed}
+            answer |= {"late_s": round(ran.late_s, 3), "report": ran.report, "key": key}
+        say(answer)
+        return answer
 
     with ThreadPoolExecutor(asked.jobs) as pool:
+        answers = list(pool.map(one, behind))
+    for (detector, work), answer in zip(behind, answers, strict=True):
+        asked.ground.late_s[detector.name, work] = answer["late_s"]
+        for subject in () if answer["passed"] else behind[detector, work]:
+            if (detector.name, subject) not in asked.void:
+                asked.void.add((detector.name, subject))
+                told = f"{work.bench}: {answer['report']}"
+                say({"type": "void", "detector": detector.name, "subject": subject, "report": told})
+
+
+# --- all of them ----------------------------------------------------------------------------------------
+
+
+def plan(faults: list[Fault], asked: Asked) -> dict[str, Any]:
+    """How long what is not known yet takes, about and at most, if each of the jobs has a CPU."""
+    most = about = 0.0
+    trials = kept = 0
+    for fault in faults:
+        variants = set()
         for detector in asked.detectors:
-            for subject, about in asked.subjects.items():
-                gates = [] if detector.explores else [Work(g) for g in about["gates"]]
-                for work in [*gates, *asked.works(detector, [subject])]:
-                    pool.submit(one, detector, subject, work)
+            if not asked.works_over(detector, fault):
+                continue
+            open_ = sum(asked.key(fault, detector, seed) not in asked.kept for seed in asked.seeds)
+            trials += len(asked.seeds)
+            kept += len(asked.seeds) - open_
+            most += open_ * detector.budget_s
+            about += open_ * detector.budget_s * (1 if fault.decoy else SPENT)
+            variants |= {detector.variant} if open_ else set()
+        most += len(variants) * BUILD_S
+        about += len(variants) * BUILD_S
+    made: dict[str, Any] = {"type": "plan", "build": asked.build_id, "faults": len(faults)}
+    made |= {"trials": trials, "kept": kept}
+    return made | {"about_s": round(about / asked.jobs), "most_s": round(most / asked.jobs)}
 
 
 def read_kept(path: str) -> dict[str, dict[str, Any]]:
     if not path or not Path(path).is_file():
         return {}
-    return {r["key"]: r for r in records_of(Path(path).read_text()) if r.get("type") == "trial"}
+    return {r["key"]: r for r in records_of(Path(path).read_text()) if r.get("type") in ("trial", "clean")}
 
 
-def patches(folder: str, only: list[str]) -> list[Path]:
-    found = sorted(Path(folder).glob("*.patch")) if folder else []
-    return [path for path in found if not only or path.stem in only]
+def faults_of(value: dict[str, Any]) -> Iterator[Fault]:
+    for folder, decoy in ((value["mutants"], False), (value["decoys"], True)):
+        for path in patches(folder, value["only"]):
+            try:
+                yield read_fault(path, decoy)
+            except Unusable as e:
+                unusable(path, e)
 
 
-def read_fault(path: Path) -> Fault:
-    """The tests that it names are of no matter here. Raises Unusable where it changes nothing of ours."""
-    text = path.read_text(errors="replace")
-    said = dict(SAID.findall(text.split("\n---", 1)[0]))
-    changed = CHANGED.findall(text)
-    if not changed:
-        raise Unusable(f"{path.name} changes nothing below native/")
-    kinds = [kind.strip() for kind in said.get("Kind", "").split(",") if kind.strip()]
-    return Fault(path, said.get("Breaks") or said.get("Decoy") or "", kinds, changed)
+def unusable(path: Path, why: Unusable) -> None:
+    say({"type": "unusable", "mutant": path.stem, "report": str(why)[:2000]})
+
+
+def prepare(value: dict[str, Any]) -> Asked:
+    """Builds the sources as they are. Raises Unusable."""
+    asked = Asked(
+        [Detector(**{**d, "words": tuple(d["words"])}) for d in value["detectors"]],
+        value["subjects"],
+        value["seeds"],
+        value["jobs"],
+        Ground(value["judge"]),
+        read_kept(value["keep"]),
+    )
+    for variant in dict.fromkeys(d.variant for d in asked.detectors):
+        asked.builds[variant] = make_build(variant, {HARNESS}, asked.jobs)
+    list_scenarios(asked)
+    find_void(asked)
+    return asked
 
 
 def main() -> int:
     value = json.load(sys.stdin)
-    asked = Asked(
-        [Detector(**d) for d in value["detectors"]],
-        value["subjects"],
-        value["seeds"],
-        value["budget_s"],
-        value["jobs"],
-    )
-    tried = [(p, False) for p in patches(value["mutants"], value["only"])]
-    tried += [(p, True) for p in patches(value["decoys"], value["only"])]
-    if not tried:
+    faults = list(faults_of(value))
+    if not faults:
         print("try_mutants.py: no such mutant", file=sys.stderr)
         return 2
     try:
-        for detector in asked.detectors:
-            if detector.variant not in asked.builds:
-                asked.builds[detector.variant] = make_build(detector.variant, {HARNESS}, asked.jobs)
+        asked = prepare(value)
     except Unusable as e:
         print(f"try_mutants.py: {e}", file=sys.stderr)
         return 2
-    list_scenarios(asked)
-    find_void(asked)
-    kept = read_kept(value["keep"])
+    say(plan(faults, asked))
 
-    def one(path: Path, decoy: bool) -> None:
+    def one(fault: Fault) -> None:
         try:
-            try_mutant(path, read_fault(path), decoy, asked, kept)
+            try_fault(fault, asked)
         except Unusable as e:
-            say({"type": "unusable", "mutant": path.stem, "report": str(e)[:2000]})
+            unusable(fault.path, e)
 
     with ThreadPoolExecutor(asked.jobs) as pool:
-        list(pool.map(lambda t: one(*t), tried))
+        list(pool.map(one, faults))
+    say({"type": "whole", "build": asked.build_id})
     return 0
 
 

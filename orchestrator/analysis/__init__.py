@@ -59,7 +59,10 @@ SHAPES: dict[str, Shape] = {
 }
 
 #: Those with enough to do to spread it.
-SPREADING: dict[str, SpreadingAnalysis] = {"linearizability": linearizability.analyse}
+SPREADING: dict[str, SpreadingAnalysis] = {
+    "linearizability": linearizability.analyse,
+    "race": race.analyse,
+}
 
 #: Made for the whole run, asked for or not.
 ALWAYS = ("accounting", "contracts", "crashes")

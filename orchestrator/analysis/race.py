@@ -19,7 +19,9 @@ import pandas as pd
 
 from orchestrator.analysis.exposure import upper_bound
 from orchestrator.analysis.parameters import Parameter, Parameters, Shape, read
+from orchestrator.analysis.race_histories import KIND, wrong_windows
 from orchestrator.analysis.sanitizer import kind_of, reports
+from orchestrator.analysis.spreading import Spread, here
 from orchestrator.analysis.tables import EVIDENCE_ROWS, Tables, data_of, jobs_of
 from orchestrator.model.finding import Evidence, Finding, Verdict
 from orchestrator.model.plan import JobPlan, Plan, StepPlan
@@ -93,12 +95,14 @@ class Exposure:
         return f"at {confidence * 100:.4g}% confidence fewer than {' and '.join(said)}"
 
 
-def analyse(tables: Tables, plan: Plan, job: JobPlan | None, parameters: Parameters) -> list[Finding]:
+def analyse(
+    tables: Tables, plan: Plan, job: JobPlan | None, parameters: Parameters, spread: Spread = here
+) -> list[Finding]:
     confidence = read(SHAPE, parameters)["confidence"]
     findings: list[Finding] = []
     for one in jobs_of(plan, job):
         if one.workload == WORKLOAD:
-            findings += _Job(tables, plan, one, confidence).findings()
+            findings += _Job(tables, plan, one, confidence, spread).findings()
         elif job is not None:
             told = f"job {one.name} is a {one.workload} job: it looks for no races"
             findings.append(Finding("race", one.name, Verdict.UNKNOWN, told))
@@ -115,7 +119,7 @@ class _Row:
 
 
 class _Job:
-    def __init__(self, tables: Tables, plan: Plan, job: JobPlan, confidence: float) -> None:
+    def __init__(self, tables: Tables, plan: Plan, job: JobPlan, confidence: float, spread: Spread) -> None:
         self._job, self._confidence = job, confidence
         self._steps = {s.id: s for s in plan.steps if s.job == job.name}
         own = tables["steps"][tables["steps"]["job"] == job.name]
@@ -133,6 +137,12 @@ class _Job:
             if ends and key[0] in self._steps:
                 self._bad[key] = ends[-1]
         self._seen = [seen for key, end in self._bad.items() for seen in self._reports(key, end)]
+        #: of steps whose launches ended well: who recorded something impossible is told by nobody else
+        wrong, self._open = wrong_windows(tables, job.name, spread)
+        for w in wrong:
+            t = max((r.t for r in self._rows.get((w.step, w.launch), ())), default=0.0)
+            self._seen.append(Seen(self._steps[w.step], w.launch, KIND, (), w.text, t, trace=w.shown))
+        self._wrong = {(w.step, w.launch) for w in wrong}
 
     def findings(self) -> list[Finding]:
         subjects = dict.fromkeys(str(s.cell["subject"]) for s in self._steps.values() if "subject" in s.cell)
@@ -237,6 +247,10 @@ class _Job:
             ran = any(s == step.id and _ran(end) for (s, _), end in self._bad.items())
             if status in ("lost", "skipped", "stopped") or (status == "failed" and not ran):
                 why[f"{step.cell['detector']} {status}: {reason}"] += 1
+            elif step.id in self._open:
+                why[
+                    f"{step.cell['detector']} with windows that could not be judged: {self._open[step.id]}"
+                ] += 1
         return [f"{count} step{'s' * (count != 1)} of {text}" for text, count in why.items()]
 
     def _exposure(self, subject: str, void: set[str]) -> Exposure:
@@ -253,7 +267,7 @@ class _Job:
             ):
                 continue
             made.seconds += _positive(results[-1].get("seconds"))
-            if key in self._bad:
+            if key in self._bad or key in self._wrong:
                 continue
             made.detectors.add(str(step.cell["detector"]))
             if "scenario" in step.cell:

@@ -1,4 +1,4 @@
-"""Reports of sanitizers, read from what a program wrote on standard error: kind and the functions of ours on top.
+"""Reports of sanitizers and of poisoned memory, read from what a program wrote on standard error: kind and the functions of ours on top.
 
 Not an analysis: `race` uses it. A report begins with a line that names its sanitizer, or at a `runtime error:`,
 and goes on to its SUMMARY; of each stack the first frame below native/ counts, the others are the sanitizer's
@@ -20,6 +20,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("use after free", "use after free"),
     ("use after scope", "use after free"),
     ("use-after-poison", "use after free"),
+    ("after the block was freed", "use after free"),
     ("data race", "data race"),
     ("race:", "data race"),
     ("leak", "leak"),
@@ -34,7 +35,9 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("SEGV", "bad address"),
 )
 
-_BEGINS = re.compile(r"(?:WARNING|ERROR): (?:Thread|Address|Leak|Memory)Sanitizer:? (?P<what>.+)")
+_BEGINS = re.compile(
+    r"(?:(?:WARNING|ERROR): (?:Thread|Address|Leak|Memory)Sanitizer:?|^poison:) (?P<what>.+)"
+)
 _UNDEFINED = re.compile(r"(?P<where>\S+:\d+):\d+: runtime error: (?P<what>.+)")
 _FRAME = re.compile(r"\s*#\d+ (?:0x[0-9a-f]+ in )?(?P<function>[A-Za-z_]\w*)[^ ]* (?P<file>\S+)")
 _NOISE = re.compile(r" \(pid=\d+\)| on address.*| at pc.*| on unknown address.*")

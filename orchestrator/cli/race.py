@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.score import score
+from orchestrator.cli.score import DETECTED, score
 from orchestrator.errors import EXIT_OK, EXIT_VIOLATED, InputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def explore(
     budget: Annotated[str, typer.Option(help="Wall-clock time on each host, for all of it together.")] = "1m",
     detectors: Annotated[
         list[str] | None,
-        typer.Option("--detector", help="explore | tsan | asan | noise | plain; may be repeated."),
+        typer.Option("--detector", help=f"{DETECTED}; may be repeated."),
     ] = None,
     strategies: Annotated[
         list[str] | None,

@@ -8,13 +8,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.bundle.build import is_source
 from orchestrator.errors import BuildError, InputError
-from orchestrator.model.race import DETECTORS, SUBJECTS
+from orchestrator.model.race import DETECTORS, SUBJECTS, Detector
 
 #: Of the stress of a mutant: more than there are CPUs, so that threads are torn from each other.
 STRESS_THREADS = 4
@@ -22,12 +22,13 @@ STRESS_THREADS = 4
 
 @dataclass(frozen=True)
 class Asked:
-    """``budget_s``: of one trial, which is one mutant, one detector, one seed. ``keep``: answers of an earlier, broken-off run
-    of the same, and where those of this one are added; None: nowhere."""
+    """``budget_s``: of one trial, which is one mutant, one detector, one seed, by the explorer; ``stress_s``: by any other. ``keep``:
+    answers of an earlier, broken-off run of the same, and where those of this one are added; None: nowhere."""
 
     detectors: Sequence[str]
     seeds: Sequence[int]
     budget_s: float
+    stress_s: float
     jobs: int
     only: Sequence[str] = ()
     mutants: Path | None = None
@@ -69,12 +70,27 @@ def _answers(process: subprocess.Popen[str], question: str, keep: Path | None) -
     with contextlib.suppress(BrokenPipeError):  # it gave up before it had heard all: its words follow
         process.stdin.write(question)
         process.stdin.close()
+    known = _keys(keep)
     for line in process.stdout:
-        if keep is not None:
+        record = json.loads(line)
+        if keep is not None and record.get("key") not in known:
             with keep.open("a") as kept:
                 kept.write(line)
-        yield json.loads(line)
+        yield record
     process.wait()
+
+
+def _keys(keep: Path | None) -> set[str]:
+    """Of the answers that are kept already; a last line that was cut off is none, and is ended."""
+    keys = set()
+    text = keep.read_text() if keep is not None and keep.is_file() else ""
+    if keep is not None and text and not text.endswith("\n"):
+        with keep.open("a") as f:
+            f.write("\n")
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            keys.add(json.loads(line).get("key", ""))
+    return keys
 
 
 def _question(source: Path, asked: Asked) -> dict[str, Any]:
@@ -89,14 +105,12 @@ def _question(source: Path, asked: Asked) -> dict[str, Any]:
                 f"--only {name}", "there is no such mutant", f"there are {len(there)} in {mutants}"
             )
     return {
-        "detectors": [
-            {"name": d.name, "variant": d.variant, "threads": 1 if d.explores else STRESS_THREADS}
-            for d in (DETECTORS[n] for n in asked.detectors)
-        ],
+        "detectors": [_detector(DETECTORS[name], asked) for name in asked.detectors],
         "subjects": {
             name: {
                 "sources": list(s.sources),
-                "benches": [[b["name"], dict(b["settings"])] for b in map(asdict, s.benches)],
+                "benches": [[b.name, dict(b.settings)] for b in s.benches],
+                "histories": [[b.name, dict(b.settings)] for b in s.histories],
                 "gates": list(s.gates),
             }
             for name, s in SUBJECTS.items()
@@ -105,7 +119,18 @@ def _question(source: Path, asked: Asked) -> dict[str, Any]:
         "decoys": str(decoys.resolve()) if decoys.is_dir() else "",
         "only": list(asked.only),
         "seeds": list(asked.seeds),
-        "budget_s": asked.budget_s,
+        "judge": [sys.executable, "-m", "orchestrator.engine.judge_histories"],
         "jobs": asked.jobs,
         "keep": str(asked.keep.resolve()) if asked.keep else "",
+    }
+
+
+def _detector(detector: Detector, asked: Asked) -> dict[str, Any]:
+    return {
+        "name": detector.name,
+        "variant": detector.variant,
+        "threads": 1 if detector.explores else STRESS_THREADS,
+        "budget_s": asked.budget_s if detector.explores else asked.stress_s,
+        "words": ["--stutter", f"{detector.stutter_ms:g}"] if detector.stutter_ms else [],
+        "histories": detector.histories,
     }

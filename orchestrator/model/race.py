@@ -22,11 +22,14 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Detector:
-    """``variant``: the build it runs in; ``share``: of the budget, before what is left out is shared out."""
+    """``variant``: the build it runs in; ``share``: of the budget, before what is left out is shared out; ``stutter_ms``: how
+    long its threads stand still at most, now and then; ``histories``: what its benches have recorded is judged."""
 
     name: str
     variant: str
     share: float
+    stutter_ms: float = 0.0
+    histories: bool = False
 
     @property
     def explores(self) -> bool:
@@ -38,8 +41,11 @@ DETECTORS: dict[str, Detector] = {
     "explore": Detector("explore", "explore", 0.5),
     "tsan": Detector("tsan", "tsan", 0.15),
     "asan": Detector("asan", "asan", 0.1),
-    "noise": Detector("noise", "noise", 0.125),
-    "plain": Detector("plain", "release", 0.125),
+    "noise": Detector("noise", "noise", 0.05),
+    "stutter": Detector("stutter", "release", 0.05, stutter_ms=2.0),
+    "poison": Detector("poison", "poison", 0.05),
+    "plain": Detector("plain", "release", 0.05),
+    "linearizability": Detector("linearizability", "release", 0.05, histories=True),
 }
 
 
@@ -53,11 +59,12 @@ class Bench:
 
 @dataclass(frozen=True)
 class Subject:
-    """``sources``: beginnings of the paths below native/ that are its code."""
+    """``sources``: beginnings of the paths below native/ that are its code; ``histories``: benches that record what they call."""
 
     benches: tuple[Bench, ...]
     gates: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    histories: tuple[Bench, ...] = ()
 
 
 SUBJECTS: dict[str, Subject] = {
@@ -65,6 +72,7 @@ SUBJECTS: dict[str, Subject] = {
         (Bench("capability_churn", {"stall_ms": 0}),),
         ("baseline_churn",),
         ("kernel/capability", "include/capability"),
+        (Bench("history_capability"),),
     ),
     "capability_cache": Subject(
         (Bench("kept_churn", {"stall_ms": 0}), Bench("column_churn")),
@@ -83,16 +91,19 @@ SUBJECTS: dict[str, Subject] = {
         (Bench("capability_churn", {"stall_ms": 0, "capacity": 4096}),),
         ("baseline_churn",),
         ("kernel/reclaim", "include/reclaim"),
+        (Bench("history_capability"),),
     ),
     "deque": Subject(
         (Bench("deque_steal", {"mode": "asymmetric"}), Bench("deque_steal", {"mode": "fenced"})),
         ("baseline_task_churn",),
         ("kernel/deque", "include/deque"),
+        (Bench("history_deque", {"mode": "asymmetric"}), Bench("history_deque", {"mode": "fenced"})),
     ),
     "scheduler": Subject(
         (Bench("scheduler_churn"), Bench("scheduler_idle"), Bench("task_churn")),
         ("baseline_task_churn",),
         ("kernel/scheduler", "include/scheduler"),
+        (Bench("history_queue"),),
     ),
     "pdac": Subject(
         (Bench("pdac_mix"), Bench("dag_tree")), ("baseline_task_churn",), ("kernel/pdac", "include/pdac")

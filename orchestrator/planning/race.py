@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import InputError
-from orchestrator.model.race import DETECTORS, SUBJECTS, Detector, RaceSpec, spec_of
+from orchestrator.model.race import DETECTORS, SUBJECTS, Bench, Detector, RaceSpec, spec_of
 from orchestrator.model.units import in_words
 
 #: What a launch costs beyond its window, sanitizers and reading of the journal included.
@@ -65,20 +65,26 @@ def _explored(detector: Detector, spec: RaceSpec, scenarios: Scenarios | None) -
 
 
 def _stressed(detector: Detector, spec: RaceSpec, threads: int) -> Iterator[RaceCell]:
-    """Of code with locks first: what is reported there says that the detector is not to be believed."""
+    """Of code with locks first: what is reported there says that the detector is not to be believed. There is none that records."""
     threads = max(threads, STRESS_THREADS)
     known = [SUBJECTS[name] for name in spec.subjects if name in SUBJECTS]
-    for gate in dict.fromkeys(g for subject in known for g in subject.gates):
+    more = {"stutter": detector.stutter_ms} if detector.stutter_ms else {}
+    for gate in dict.fromkeys(g for subject in known for g in subject.gates if not detector.histories):
         axes: dict[str, Any] = {"detector": detector.name, "gate": gate}
-        yield RaceCell(axes, {"bench": gate}, detector.variant, threads, spec.placements[0])
+        yield RaceCell(axes, {"bench": gate, **more}, detector.variant, threads, spec.placements[0])
     for subject in spec.subjects:
-        for bench in SUBJECTS[subject].benches if subject in SUBJECTS else ():
+        for bench in _benches(detector, subject):
             for placement in spec.placements:
                 axes = {"detector": detector.name, "subject": subject, "bench": bench.name, **bench.settings}
                 if len(spec.placements) > 1:
                     axes["placement"] = placement
-                settings = {"bench": bench.name, **bench.settings}
+                settings = {"bench": bench.name, **bench.settings, **more}
                 yield RaceCell(axes, settings, detector.variant, threads, placement)
+
+
+def _benches(detector: Detector, subject: str) -> Sequence[Bench]:
+    about = SUBJECTS.get(subject)
+    return () if about is None else about.histories if detector.histories else about.benches
 
 
 def _timed(job: str, spec: RaceSpec, made: list[tuple[Detector, RaceCell]]) -> list[RaceCell]:

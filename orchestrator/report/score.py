@@ -15,9 +15,9 @@ Record = Mapping[str, Any]
 
 
 def scoreboard(records: Iterable[Record], detectors: Sequence[str]) -> dict[str, Any]:
-    """``{total: {planted, killed, decoys, false_alarms, …}, detectors: {name: …}, mutants: [...], void, unusable}``. Seconds and
+    """``{total: {planted, killed, decoys, false_alarms, unusable, missing}, detectors: {name: …}, mutants: [...], void, unusable}``. Seconds and
     executions are those up to the kill, median and 90th percentile over mutants and seeds; None where there is none."""
-    listed = list(records)
+    listed = latest(records)
     trials: dict[str, list[Record]] = defaultdict(list)
     for r in listed:
         if r["type"] == "trial":
@@ -33,6 +33,7 @@ def scoreboard(records: Iterable[Record], detectors: Sequence[str]) -> dict[str,
             "decoys": len(decoys),
             "false_alarms": sum(m["killed"] for m in decoys),
             "unusable": len(unusable),
+            "missing": missing(listed),
         },
         "detectors": {d: _detector(d, planted, decoys, trials) for d in detectors},
         "kinds": _kinds(planted),
@@ -40,6 +41,23 @@ def scoreboard(records: Iterable[Record], detectors: Sequence[str]) -> dict[str,
         "void": [{k: r[k] for k in ("detector", "subject", "report")} for r in listed if r["type"] == "void"],
         "unusable": unusable,
     }
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """Those of the sources that the last plan was made for, each answer once: a file of kept answers may have others, and the same again."""
+    listed = list(records)
+    build = next((str(r["build"]) for r in reversed(listed) if r["type"] == "plan"), "")
+    made: dict[str, Record] = {}
+    for number, r in enumerate(listed):
+        if str(r.get("key", build)).startswith(build):
+            made[str(r.get("key", number))] = r
+    return list(made.values())
+
+
+def missing(listed: Sequence[Record]) -> int:
+    """Trials that were planned and not made."""
+    planned = [int(r["trials"]) for r in listed if r["type"] == "plan"]
+    return max(0, planned[-1] - sum(r["type"] == "trial" for r in listed)) if planned else 0
 
 
 def _mutant(name: str, trials: Sequence[Record], detectors: Sequence[str]) -> dict[str, Any]:
@@ -114,30 +132,30 @@ def _ninth(values: Iterable[float]) -> float | None:
     return round(listed[-(-9 * len(listed) // 10) - 1], 3) if listed else None
 
 
-def lines(board: Mapping[str, Any]) -> Iterable[str]:
-    """For a terminal: a line per detector, then what survived, what was reported and is none, and what could not be tried."""
-    head = (
-        "DETECTOR",
-        "KILLED",
-        "ASKED",
-        "EVERY SEED",
-        "UNIQUE",
-        "FALSE",
-        "SECONDS",
-        "P90",
-        "EXECUTIONS",
-        "P90",
-        "REPLAYED",
-    )
-    rows: list[tuple[str, ...]] = [head]
+HEAD = ("DETECTOR", "KILLED", "ASKED", "EVERY SEED", "UNIQUE", "FALSE", "SECONDS", "P90", "EXECUTIONS", "P90")
+
+
+def table(board: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """A row per detector, below the names of the columns."""
+    rows: list[tuple[str, ...]] = [(*HEAD, "REPLAYED", "SWITCHES")]
     for name, d in board["detectors"].items():
         counts = (d["killed"], d["asked"], d["with_every_seed"], d["unique"], d["false_alarms"])
         figures = ("seconds_median", "seconds_p90", "executions_median", "executions_p90")
         again = "–" if d["replayed"] is None else f"{d['replayed']:.0%}"
         rows.append(
-            (name, *map(str, counts), *("–" if d[f] is None else f"{d[f]:.3g}" for f in figures), again)
+            (name, *map(str, counts), *(_figure(d[f]) for f in figures), again, _figure(d["switches_median"]))
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return rows
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def lines(board: Mapping[str, Any]) -> Iterable[str]:
+    """For a terminal: a line per detector, then what survived, what was reported and is none, and what could not be tried."""
+    rows = table(board)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = [
             t.ljust(w) if i == 0 else t.rjust(w) for i, (t, w) in enumerate(zip(row, widths, strict=True))
@@ -159,6 +177,8 @@ def lines(board: Mapping[str, Any]) -> Iterable[str]:
     for u in board["unusable"]:
         yield f"not tried: {u['mutant']}: {u['report'].splitlines()[0] if u['report'] else ''}"
     total = board["total"]
+    if total["missing"]:
+        yield f"not made: {total['missing']} trials"
     yield (
         f"{total['killed']} of {total['planted']} planted faults killed, "
         f"{total['false_alarms']} false alarms on {total['decoys']} decoys"

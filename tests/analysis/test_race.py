@@ -187,3 +187,45 @@ def test_a_worker_that_hangs_is_a_report_and_a_program_that_could_not_work_is_no
     (found,) = races(case.done())
     assert found.verdict is verdict
     assert message in found.summary
+
+
+def recorded(number: int) -> StepPlan:
+    cell = {"detector": "linearizability", "subject": "deque", "bench": "history_deque"}
+    return rf.step("j", number, "h1", cell=cell, bench="history_deque", variant="release", workload="race")
+
+
+def window(number: int, ret: list[int], last: bool = True) -> dict[str, Any]:
+    calls = [("push", [1, 2], None, 0, 10), ("steal", None, ret, 20, 30)]
+    ops = [
+        {"t": t, "op": op, "obj": 0, "arg": arg, "ret": ret, "inv": inv, "res": res}
+        for t, (op, arg, ret, inv, res) in enumerate(calls)
+    ]
+    return {"type": "history", "spec": "deque", "window": number, "ops": ops, "last": last}
+
+
+def test_a_history_that_cannot_have_happened_is_a_race_of_its_subject(tmp_path: Path) -> None:
+    case = Case(tmp_path, stressed(0), recorded(1)).clean(stressed(0))
+    step = recorded(1)
+    records = [rf.hello(step), window(0, [1, 2]), window(1, [7]), rf.result(10)]
+    case.builder.launch(step, rf.launch_entries(step, records=records)).say("step_done", step)
+    (found,) = races(case.done())
+    assert found.verdict is Verdict.VIOLATED
+    assert "not linearizable; found by linearizability on h1 in 1 launch" in found.summary
+    assert "steal" in found.evidence[0].text
+
+
+def test_a_window_that_cannot_be_judged_leaves_its_subject_unknown(tmp_path: Path) -> None:
+    case = Case(tmp_path, recorded(0))
+    step = recorded(0)
+    records = [rf.hello(step), window(0, [1, 2], last=False), rf.result(10)]
+    case.builder.launch(step, rf.launch_entries(step, records=records)).say("step_done", step)
+    (found,) = races(case.done())
+    assert found.verdict is Verdict.UNKNOWN
+    assert "could not be judged" in found.summary
+
+
+def test_a_write_into_poisoned_memory_is_a_use_after_free(tmp_path: Path) -> None:
+    step = stressed(0, "poison")
+    said = ["poison: byte 8 of a block of 24 was written after the block was freed"]
+    (found,) = races(Case(tmp_path, step).bad(step, stderr=said).done())
+    assert found.summary.startswith("use after free; found by poison")

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.engine.score import Asked, score
 from orchestrator.errors import BuildError, InputError
 
-ASKED = Asked(("explore", "tsan"), (1, 2), 3.0, 1)
+ASKED = Asked(("explore", "tsan"), (1, 2), 3.0, 1.0, 1)
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def test_the_tool_is_told_detectors_subjects_and_seeds_and_answers_line_by_line(
     source = tree('print(json.dumps({"type": "void", "asked": asked}))')
     (answer,) = score(source, ASKED)
     asked = answer["asked"]
-    assert [(d["name"], d["variant"], d["threads"] > 1) for d in asked["detectors"]] == [
-        ("explore", "explore", False),
-        ("tsan", "tsan", True),
+    assert [(d["name"], d["variant"], d["threads"] > 1, d["budget_s"]) for d in asked["detectors"]] == [
+        ("explore", "explore", False, 3.0),
+        ("tsan", "tsan", True, 1.0),
     ]
     assert asked["seeds"] == [1, 2]
     assert asked["subjects"]["deque"]["sources"]
@@ -48,8 +48,25 @@ def test_the_tool_is_told_detectors_subjects_and_seeds_and_answers_line_by_line(
 def test_answers_are_kept_as_they_come(tree: Any, tmp_path: Path) -> None:
     keep = tmp_path / "kept.jsonl"
     list(score(tree('print("{}"); print("{}")'), replace(ASKED, keep=keep)))
-    list(score(tree('print(json.dumps(asked["keep"]))'), replace(ASKED, keep=keep)))
-    assert [json.loads(line) for line in keep.read_text().splitlines()] == [{}, {}, str(keep)]
+    list(score(tree('print(json.dumps({"keep": asked["keep"]}))'), replace(ASKED, keep=keep)))
+    assert [json.loads(line) for line in keep.read_text().splitlines()] == [{}, {}, {"keep": str(keep)}]
+
+
+def test_an_answer_that_is_kept_already_is_not_kept_twice(tree: Any, tmp_path: Path) -> None:
+    keep = tmp_path / "kept.jsonl"
+    asked = replace(ASKED, keep=keep)
+    list(score(tree("""print('{"key": "a"}'); print('{"key": "b"}')"""), asked))
+    keep.write_text(keep.read_text() + '{"key": "c')  # broken off
+    list(score(tree("""print('{"key": "b"}'); print('{"key": "d"}')"""), asked))
+    assert [line for line in keep.read_text().splitlines() if '"b"' in line] == ['{"key": "b"}']
+
+
+def test_a_detector_has_words_of_its_own_for_the_program(tree: Any) -> None:
+    source = tree('print(json.dumps({"asked": asked}))')
+    (answer,) = score(source, replace(ASKED, detectors=("stutter", "linearizability")))
+    stutter, histories = answer["asked"]["detectors"]
+    assert stutter["words"][0] == "--stutter"
+    assert (stutter["histories"], histories["histories"]) == (False, True)
 
 
 @pytest.mark.parametrize(

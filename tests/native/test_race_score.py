@@ -33,9 +33,14 @@ def test_the_explorer_kills_known_faults_and_has_every_kill_again(tmp_path: Path
     )
     first = orch(*words, timeout_s=900)
     board = json.loads(first.out)
-    assert board["total"] == {"planted": 3, "killed": 3, "decoys": 0, "false_alarms": 0, "unusable": 0}, (
-        first.err
-    )
+    assert board["total"] == {
+        "planted": 3,
+        "killed": 3,
+        "decoys": 0,
+        "false_alarms": 0,
+        "unusable": 0,
+        "missing": 0,
+    }, first.err
     assert board["detectors"]["explore"]["replayed"] == 1.0
     assert first.code == 0
     # nothing is tried twice

@@ -68,3 +68,18 @@ def test_shares_are_of_one_budget() -> None:
 
 def test_an_exploration_is_not_pinned_so_that_hosts_that_share_a_machine_do_not_share_a_cpu() -> None:
     assert {c.placement for c in cells() if c.variant == "explore"} == {"none"}
+
+
+def test_threads_that_stutter_have_the_benches_of_plain_and_an_option_of_the_program() -> None:
+    made = cells(subjects=["deque"], detectors=["plain", "stutter"])
+    assert [c.settings["bench"] for c in of(made, "stutter")] == [
+        c.settings["bench"] for c in of(made, "plain")
+    ]
+    assert all(c.settings["stutter"] > 0 for c in of(made, "stutter"))
+    assert not any("stutter" in c.settings for c in of(made, "plain"))
+
+
+def test_linearizability_runs_what_records_and_has_no_gates() -> None:
+    made = cells(subjects=["deque", "pdac", "ring"], detectors=["linearizability"])
+    assert {c.settings["bench"] for c in made} == {"history_deque"}
+    assert not any("gate" in c.axes for c in made)

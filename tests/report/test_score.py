@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.report.score import lines, scoreboard
+from orchestrator.report.score_page import page
 
 
 def trial(mutant: str, detector: str, seed: int = 1, *, killed: bool = True, **given: Any) -> dict[str, Any]:
@@ -44,7 +45,14 @@ def test_a_mutant_is_killed_where_one_detector_kills_it_with_one_seed() -> None:
         ],
         BOTH,
     )
-    assert board["total"] == {"planted": 2, "killed": 1, "decoys": 0, "false_alarms": 0, "unusable": 0}
+    assert board["total"] == {
+        "planted": 2,
+        "killed": 1,
+        "decoys": 0,
+        "false_alarms": 0,
+        "unusable": 0,
+        "missing": 0,
+    }
     assert (board["detectors"]["explore"]["killed"], board["detectors"]["explore"]["with_every_seed"]) == (
         1,
         0,
@@ -60,7 +68,14 @@ def test_a_kill_is_unique_where_nobody_else_has_it() -> None:
 
 def test_a_report_of_a_decoy_is_a_false_alarm_and_no_kill() -> None:
     board = scoreboard([trial("d", "tsan", decoy=True), trial("e", "tsan", decoy=True, killed=False)], BOTH)
-    assert board["total"] == {"planted": 0, "killed": 0, "decoys": 2, "false_alarms": 1, "unusable": 0}
+    assert board["total"] == {
+        "planted": 0,
+        "killed": 0,
+        "decoys": 2,
+        "false_alarms": 1,
+        "unusable": 0,
+        "missing": 0,
+    }
     assert board["detectors"]["tsan"]["false_alarms"] == 1
     assert any(line.startswith("false alarm: d: tsan: S1: twice") for line in lines(board))
 
@@ -95,3 +110,24 @@ def test_kinds_void_and_unusable_are_told() -> None:
     assert "by kind: aba 1 of 2, weak-memory 1 of 1" in told
     assert "void: tsan for deque: baseline_churn: data race" in told
     assert "not tried: c: c.patch does not apply: x" in told
+
+
+def test_what_was_planned_and_not_made_is_missing() -> None:
+    plan = {"type": "plan", "build": "new", "trials": 3}
+    old = trial("a", "tsan", key="old:a")
+    board = scoreboard(
+        [old, plan, trial("a", "explore", key="new:1"), trial("a", "explore", key="new:1")], BOTH
+    )
+    assert (board["total"]["missing"], board["detectors"]["tsan"]["asked"]) == (2, 0)
+    assert board["mutants"][0]["by"]["explore"]["seeds"] == 1
+    assert "not made: 2 trials" in list(lines(board))
+
+
+def test_the_page_says_what_survived_and_what_is_missing() -> None:
+    plan = {"type": "plan", "build": "b", "trials": 4}
+    made = [trial("a", "explore", key="b:1"), trial("b", "tsan", killed=False, key="b:2")]
+    text = page(scoreboard([plan, *made], BOTH), {"day": "2001-02-03"})
+    assert "**1 of 2 planted faults killed, 0 false alarms on 0 decoys**; 2 trials are missing." in text
+    assert "Survived: `b` (S1)." in text
+    assert "| `a` | S1 | 1/1 |  |" in text
+    assert "- day: 2001-02-03" in text

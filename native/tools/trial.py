@@ -1,0 +1,219 @@
+"""One trial: a program with a fault in it, one detector, one seed. The scenarios or benches take turns until one fails or the budget is spent.
+
+What fails has found the fault: a violation, a sanitizer's report, a crash, a history that cannot have happened, a run that does not end. The last is
+one that is later by far than the sources as they are have ever been (`Ground.late_s`), counted in looks and not by the clock: a machine may
+stand still for a while.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from check_mutants import Unusable
+
+#: Of the first turn of a bench, and of a scenario, seconds; each further turn is twice as long.
+FIRST_TURN_S = 0.25
+FIRST_SCENARIO_S = 0.06
+LONGEST_TURN_S = 4.0
+#: Beyond its window, of a run that hangs: so long, and so many times what the sources as they are took.
+PATIENCE_S = 4.0
+PATIENCE_TIMES = 8
+#: At most, and where that is not known yet.
+MOST_PATIENCE_S = 25.0
+LOOK_S = 0.05
+REPLAY_S = 60
+
+
+@dataclass(frozen=True)
+class Detector:
+    """``budget_s``: of one trial. ``words``: further ones for the program. ``histories``: it runs a subject's histories, and
+    what they recorded is judged."""
+
+    name: str
+    variant: str
+    threads: int
+    budget_s: float
+    words: Sequence[str] = ()
+    histories: bool = False
+
+    @property
+    def explores(self) -> bool:
+        return self.variant == "explore"
+
+    @property
+    def first_turn_s(self) -> float:
+        return FIRST_SCENARIO_S if self.explores else FIRST_TURN_S
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run: a scenario, or a bench with its settings."""
+
+    bench: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join([self.bench, *(f"{key}={value}" for key, value in self.settings)])
+
+
+@dataclass
+class Ran:
+    passed: bool
+    #: up to the report where there is one
+    seconds: float
+    executions: float
+    report: str = ""
+    token: str = ""
+    #: times that threads change in the run as it is shown; None where no explorer found it
+    switches: int | None = None
+    #: after its window
+    late_s: float = 0.0
+
+
+@dataclass
+class Ground:
+    """What every trial stands on. ``judge``: a command that reads paths of files of records and answers each with a line, ``{"wrong"}``,
+    what is wrong with their histories, or "". ``late_s``: by which the sources as they are ended after their window, at most."""
+
+    judge: Sequence[str] = ()
+    late_s: dict[tuple[str, Work], float] = field(default_factory=dict)
+
+    def patience_s(self, detector: Detector, work: Work) -> float:
+        late = self.late_s.get((detector.name, work))
+        return MOST_PATIENCE_S if late is None else min(MOST_PATIENCE_S, PATIENCE_S + PATIENCE_TIMES * late)
+
+    def wrong_in(self, path: str) -> str:
+        """What is wrong with the recorded calls; "": nothing. One judge for each thread. Raises Unusable where it is gone."""
+        judge = getattr(_OWN, "judge", None)
+        if judge is None:
+            judge = subprocess.Popen(
+                list(self.judge), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            _OWN.judge = judge
+        try:
+            judge.stdin.write(f"{path}\n")
+            judge.stdin.flush()
+            return str(json.loads(judge.stdout.readline())["wrong"])[:300]
+        except (OSError, ValueError) as e:
+            _OWN.judge = None
+            raise Unusable(f"a history cannot be judged: {' '.join(self.judge)} is gone") from e
+
+
+_OWN = threading.local()
+
+
+def look_for(program: Path, detector: Detector, works: Sequence[Work], ground: Ground, seed: int) -> Ran:
+    """All of the works in turns, until one fails or the budget is spent."""
+    total = Ran(True, 0.0, 0.0)
+    turn, number = detector.first_turn_s, 0
+    while total.seconds < detector.budget_s:
+        for work in works:
+            number += 1
+            left = min(turn, max(detector.budget_s - total.seconds, detector.first_turn_s))
+            own_seed = seed * 1_000_000_007 + number * 1_000_003
+            ran = run_once(program, detector, work, left, own_seed, ground)
+            ran.seconds += total.seconds
+            ran.executions += total.executions
+            total = ran
+            if not ran.passed or ran.seconds >= detector.budget_s:
+                return total
+        if not detector.histories:  # of which a run records as many windows however long it is
+            turn = min(turn * 2, LONGEST_TURN_S)
+    return total
+
+
+def run_once(program: Path, detector: Detector, work: Work, seconds: float, seed: int, ground: Ground) -> Ran:
+    """Raises Unusable where the program refuses its words, or where a history cannot be judged."""
+    words = ["run", work.bench, "--threads", str(detector.threads), "--seconds", f"{seconds:g}"]
+    words += ["--warmup", "0", "--interval", "0", "--seed", str(seed), *detector.words]
+    for key, value in work.settings:
+        words += ["--set", f"{key}={value}"]
+    environment = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1", "ASAN_OPTIONS": "abort_on_error=0"}
+    with tempfile.NamedTemporaryFile("w+") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
+        started = time.monotonic()
+        process = subprocess.Popen([str(program), *words], stdout=out, stderr=err, env=environment)
+        hangs, spent = watch(process, seconds + ground.patience_s(detector, work))
+        code = process.wait()
+        took = time.monotonic() - started
+        out.seek(0)
+        err.seek(0)
+        ran = judge(work, code, hangs, took, out.read(), err.read())
+        if ran.passed and detector.histories:
+            ran.report = ground.wrong_in(out.name)
+            ran.passed = not ran.report
+            ran.seconds = time.monotonic() - started
+        ran.late_s = max(0.0, spent - seconds)
+        return ran
+
+
+def watch(process: subprocess.Popen[bytes], within_s: float) -> tuple[bool, float]:
+    """Whether it hangs, then it is ended; and the seconds that it was looked at, in the first one more often."""
+    spent = 0.0
+    try:
+        while spent < within_s and process.poll() is None:
+            look = LOOK_S / 5 if spent < 1 else LOOK_S
+            time.sleep(look)
+            spent += look
+        return process.poll() is None, spent
+    finally:
+        if process.poll() is None:
+            process.kill()
+
+
+def judge(work: Work, code: int, hangs: bool, took: float, out: str, err: str) -> Ran:
+    """How one run ended, from its records and its exit status."""
+    records = list(records_of(out))
+    results = [r for r in records if r.get("type") == "result"]
+    executions = float(results[-1].get("ops", 0)) if results else 0.0
+    if hangs:
+        return Ran(False, took, executions, "hangs")
+    if code == 0:
+        return Ran(True, took, executions)
+    if code == 2:
+        raise Unusable(f"{work.bench}: {err.strip().splitlines()[-1] if err.strip() else 'is refused'}")
+    violations = [r for r in records if r.get("type") == "violation"]
+    if violations:
+        first = violations[0]
+        report = str(first.get("evidence", ""))
+        # what it took to make it small is not the time to find it
+        found = min(took, float(first.get("t", took)))
+        return Ran(False, found, executions, report[:300], str(first.get("token", "")), first.get("switches"))
+    if results and results[-1].get("status") == "error":
+        return Ran(False, took, executions, f"error: {results[-1].get('message')}"[:300])
+    return Ran(False, took, executions, report_in(err) or f"exit status {code}")
+
+
+def report_in(err: str) -> str:
+    """The line that says what is wrong, of a sanitizer where it is one; else the first; "": there is none."""
+    lines = [line.strip() for line in err.splitlines() if line.strip()]
+    told = [line for line in lines if "Sanitizer" in line or "runtime error" in line]
+    return next(iter([*told, *lines]), "")[:300]
+
+
+def records_of(text: str) -> Iterator[dict[str, Any]]:
+    for line in text.splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def replays(program: Path, token: str) -> bool:
+    """Whether what the explorer found is found again from its token."""
+    command = [str(program), "replay", token]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=REPLAY_S, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 1 and '"type":"violation"' in done.stdout
