@@ -6,15 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from orchestrator.errors import EXIT_UNKNOWN, InputError
 
 if TYPE_CHECKING:
-    from orchestrator.lab.labs import Lab
+    from orchestrator.lab.labs import Lab, LabHost
 
+T = TypeVar("T")
 app = typer.Typer(help="A fleet on this machine, to try things on: -i lab:NAME.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Name of the lab.")]
@@ -45,11 +47,12 @@ def up(
     """Start real hosts with keys of their own, and write their inventory."""
     from orchestrator.lab import loopback as on_loopback
     from orchestrator.lab import rack
+    from orchestrator.model.units import size
 
     if hosts is not None and loopback is not None:
         raise InputError("--loopback", "does not go with --hosts", "one of them")
     if hosts is not None:
-        lab = rack.up(name, hosts, _size("--disk", disk))
+        lab = rack.up(name, hosts, _unit("--disk", size, disk))
     else:
         lab = on_loopback.up(name, loopback or _LOOPBACK_HOSTS)
     if as_json:
@@ -61,11 +64,11 @@ def up(
         typer.echo("no namespaces here: a killed host ends with what its sshd started", err=True)
 
 
-def _size(option: str, text: str) -> int:
-    from orchestrator.model.units import UnitError, size
+def _unit(option: str, read: Callable[[str], T], text: str) -> T:
+    from orchestrator.model.units import UnitError
 
     try:
-        return size(text)
+        return read(text)
     except UnitError as e:
         raise InputError(option, str(e), e.hint) from e
 
@@ -100,8 +103,8 @@ def status(
         _print_json(lab)
     else:
         for host in lab.hosts:
-            state = f"pid {host.sshd.pid}" if host.alive and host.sshd else "dead"
-            typer.echo(f"{host.name}\t{host.address}:{host.port}\t{state}")
+            pid = f"\tpid {host.sshd.pid}" if host.alive and host.sshd else ""
+            typer.echo(f"{host.name}\t{host.address}:{host.port}\t{_state(host)}{pid}")
         typer.echo(f"run something there: orch lab exec {name} {lab.hosts[0].name} -- COMMAND", err=True)
     if not lab.hosts or not all(host.alive for host in lab.hosts):
         raise typer.Exit(EXIT_UNKNOWN)
@@ -139,21 +142,35 @@ def _environment(lab: Lab, where: str) -> dict[str, str]:
 @app.command("fault")
 def fault(
     name: Name,
-    what: Annotated[str, typer.Argument(help="kill: the host dies at once · revive: it is started again.")],
+    what: Annotated[
+        str, typer.Argument(help="cut, heal, kill, revive, freeze, thaw, disk-full, slow, lossy or delayed.")
+    ],
     host: Annotated[str, typer.Argument(help="Which host.")],
+    rate: Annotated[str, typer.Option(help="slow: what its cable carries in a second.")] = "125kB",
+    percent: Annotated[float, typer.Option(min=0, max=100, help="lossy: of the frames.")] = 5.0,
+    delay: Annotated[str, typer.Option(help="delayed: each way.")] = "50ms",
     as_json: Json = False,
 ) -> None:
-    """Do something to a host that happens to hosts."""
-    from orchestrator.lab import life
+    """Do something to a host that happens to hosts; heal, thaw and revive undo it."""
+    from orchestrator.lab import faults
+    from orchestrator.model.units import duration, size
 
-    faults = {"kill": life.kill, "revive": life.revive}
-    if what not in faults:
-        raise InputError(f"lab {name}", f"no fault {what}", "there are: " + ", ".join(faults))
-    lab = faults[what](name, host)
+    how = faults.Severity(_unit("--rate", size, rate), percent, _unit("--delay", duration, delay))
+    if how.bytes_per_s <= 0:
+        raise InputError("--rate", "must be more than 0", "orch lab fault NAME cut HOST, for nothing at all")
+    lab = faults.befall(name, what, host, how)
     if as_json:
         _print_json(lab)
     else:
-        typer.echo(f"{host} is {'alive' if lab.host(host).alive else 'dead'}")
+        typer.echo(f"{host} is {_state(lab.host(host))}")
+
+
+def _state(host: LabHost) -> str:
+    if not host.alive:
+        return "dead"
+    units = {"slow": " bytes/s", "lossy": " %", "delayed": " s"}
+    said = [f"{k} ({v:g}{units[k]})" if k in units else k for k, v in host.faults.items()]
+    return ", ".join(["alive", *said])
 
 
 def _print_json(lab: Lab) -> None:
@@ -163,6 +180,7 @@ def _print_json(lab: Lab) -> None:
             "address": host.address,
             "port": host.port,
             "alive": host.alive,
+            "faults": dict(host.faults),
             # of sshd, as seen from outside: killing it ends everything of the host
             "pid": host.sshd.pid if host.alive and host.sshd else None,
         }

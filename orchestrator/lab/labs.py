@@ -40,8 +40,10 @@ class LabHost:
     port: int
     outer: Process | None = None
     sshd: Process | None = None
-    #: what its link does to frames: delay_ms, loss_percent, bits_per_s
-    wire: Mapping[str, float] = field(default_factory=dict)
+    #: what was done to it (`faults.FAULTS`), with how much of it
+    faults: Mapping[str, float] = field(default_factory=dict)
+    #: what spoils its cable
+    relay: Process | None = None
 
     @property
     def alive(self) -> bool:
@@ -127,7 +129,7 @@ def load(name: str) -> Lab:
     try:
         data = json.loads((path / "lab.json").read_text())
         hosts = [
-            LabHost(**{**h, "outer": _process(h["outer"]), "sshd": _process(h["sshd"])})
+            LabHost(**{**h, **{part: _process(h[part]) for part in ("outer", "sshd", "relay")}})
             for h in data.pop("hosts")
         ]
         return Lab(**{**data, "name": name, "path": path, "hosts": hosts, "rack": _process(data["rack"])})

@@ -84,19 +84,13 @@ def _down(name: str) -> list[str]:
 
 def kill(name: str, host: str) -> Lab:
     """The host dies, with everything on it, without a goodbye."""
-    with labs.locked(name):
-        lab = labs.load(name)
-        kind_of(lab).end(lab, lab.host(host))
-        return lab
+    from orchestrator.lab.faults import befall
+
+    return befall(name, "kill", host)
 
 
 def revive(name: str, host: str) -> Lab:
     """Start a dead host again: same address, same keys, same disk."""
-    with labs.locked(name):
-        lab = labs.load(name)
-        dead = lab.host(host)
-        if dead.alive:
-            raise InputError(f"lab {name}", f"{host} is alive")
-        lab = lab.having(kind_of(lab).start(lab, dead))
-        labs.save(lab)
-        return lab
+    from orchestrator.lab.faults import befall
+
+    return befall(name, "revive", host)

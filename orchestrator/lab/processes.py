@@ -77,6 +77,17 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def only_child(pid: int) -> Process | None:
+    found = children(pid)
+    return identify(found[0]) if found else None
+
+
+def stands_still(process: Process) -> bool | None:
+    """Whether it was stopped by a signal; None where it has ended."""
+    fields = _stat(process.pid) if alive(process) else None
+    return None if fields is None else fields[0] == "T"
+
+
 def descendants(process: Process) -> list[Process]:
     """Its children, theirs, and so on, as far as they have not been handed to the first process."""
     found: list[Process] = []

@@ -26,7 +26,6 @@ from orchestrator.errors import InputError, SetupError
 from orchestrator.lab import labs, processes, sshd
 from orchestrator.lab.labs import MARK, Lab, LabHost
 from orchestrator.lab.life import raised
-from orchestrator.lab.processes import Process
 
 HOSTS_MAX = 250
 DISK_BYTES = 512 * 2**20
@@ -75,13 +74,13 @@ def up(name: str, count: int, disk_bytes: int = DISK_BYTES) -> Lab:
 def why_not() -> str:
     """What keeps this machine from having a rack, found by trying; empty where nothing does."""
     for program, package in (("ip", "iproute2"), ("unshare", "util-linux"), ("nsenter", "util-linux")):
-        if shutil.which(program, path=_path()) is None:
+        if shutil.which(program, path=path()) is None:
             return f"{program} is not installed (package {package})"
     script = "mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs lab /mnt && ip link add br0 type bridge"
     command = [*_unshare(), "sh", "-c", f"{script} && ip link add v1 type veth peer name p1"]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=20, check=False, env={"PATH": _path()}
+            command, capture_output=True, text=True, timeout=20, check=False, env={"PATH": path()}
         )
     except (OSError, subprocess.TimeoutExpired) as e:
         return f"network namespaces cannot be had here: {e}"
@@ -89,7 +88,7 @@ def why_not() -> str:
     return "" if done.returncode == 0 else f"network namespaces cannot be had here: {' / '.join(said[-2:])}"
 
 
-def _path() -> str:
+def path() -> str:
     return os.environ.get("PATH", "") + ":" + sshd.SYSTEM_PATH
 
 
@@ -124,7 +123,7 @@ def _build(lab: Lab, count: int) -> Lab:
 def _start_rack(lab: Lab) -> tuple[Lab, int]:
     """The rack, ready for hosts; it ends with the descriptor that comes back, until "go" was written there."""
     environment = {
-        "PATH": _path(),
+        "PATH": path(),
         MARK: str(lab.path),
         "LAB": str(lab.path),
         "HOSTS": " ".join(host.name for host in lab.hosts),
@@ -145,16 +144,16 @@ def _start_rack(lab: Lab) -> tuple[Lab, int]:
             os.close(go)
             log = (lab.path / "rack.log").read_text(errors="replace").strip().splitlines()
             raise SetupError(f"lab {lab.name}", f"the rack does not start: {' / '.join(log[-2:])}")
-    first = _only_child(pid)
+    first = processes.only_child(pid)
     if first is None:
         os.close(go)
         raise SetupError(f"lab {lab.name}", "the rack ended while it started")
     return replace(lab, rack=first, network=Path(f"/proc/{first.pid}/ns/net").stat().st_ino), go
 
 
-def _only_child(pid: int) -> Process | None:
-    children = processes.children(pid)
-    return processes.identify(children[0]) if children else None
+def _kept(host: LabHost) -> dict[str, float]:
+    """What is wrong with a host still when it was switched off and on: its disk stays full."""
+    return {what: much for what, much in host.faults.items() if what == "disk-full"}
 
 
 def _write_host(lab: Lab, host: LabHost, hosts: Sequence[str]) -> None:
@@ -172,7 +171,7 @@ def _start(lab: Lab, host: LabHost) -> LabHost:
     """Its namespaces, without a network card yet."""
     folder = lab.path / host.name
     environment = {
-        "PATH": _path(),
+        "PATH": path(),
         MARK: str(folder),
         "DISK": str(lab.path / "mnt" / host.name),
         "KEYS": str(folder),
@@ -188,10 +187,10 @@ def _start(lab: Lab, host: LabHost) -> LabHost:
     outer = processes.identify(pid)
     while outer is not None and processes.alive(outer) and time.monotonic() < deadline:
         # nsenter, then unshare, then the host's first process
-        between = _only_child(pid)
-        first = None if between is None else _only_child(between.pid)
+        between = processes.only_child(pid)
+        first = None if between is None else processes.only_child(between.pid)
         if first is not None:
-            return replace(host, outer=outer, sshd=first, wire={})
+            return replace(host, outer=outer, sshd=first, relay=None, faults=_kept(host))
         time.sleep(0.002)
     raise sshd.does_not_start(lab, host)
 
@@ -243,7 +242,7 @@ def run_ip(lab: Lab, lines: Sequence[str], *, force: bool = False) -> None:
     command = [*at_controller(lab), "ip", *(["-force"] if force else []), "-batch", "-"]
     text = "\n".join(lines) + "\n"
     done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=60, check=False, env={"PATH": _path()}
+        command, input=text, capture_output=True, text=True, timeout=60, check=False, env={"PATH": path()}
     )
     if done.returncode != 0 and not force:
         raise SetupError(f"lab {lab.name}", f"ip: {' / '.join(done.stderr.strip().splitlines()[-2:])}")
@@ -300,7 +299,7 @@ def enter(lab: Lab) -> None:
         return
     argv = [*there, sys.executable, *sys.orig_argv[1:]]
     sys.stdout.flush()
-    os.execvpe(argv[0], argv, {**os.environ, "PATH": _path()})  # noqa: S606 - the same program, in another network
+    os.execvpe(argv[0], argv, {**os.environ, "PATH": path()})  # noqa: S606 - the same program, in another network
 
 
 def on_host(lab: Lab, host: LabHost) -> list[str]:
@@ -325,13 +324,14 @@ class Rack:
     def start(self, lab: Lab, host: LabHost) -> LabHost:
         started = _start(lab, host)
         labs.save(lab.having(started))
-        run_ip(lab, [f"link del {port(host)}"], force=True)  # its cable may still be there for a moment
+        # its cable may still be there for a moment, and the end of a bad one for longer
+        run_ip(lab, [f"link del {port(host)}", f"link del w{host.name[1:]}"], force=True)
         _plug_in(lab, [started])
         _await(lab, [started])
         return started
 
     def end(self, _lab: Lab, host: LabHost) -> None:
-        for process in (host.sshd, host.outer):
+        for process in (host.sshd, host.outer, host.relay):
             if process is not None:
                 processes.end(process)
 

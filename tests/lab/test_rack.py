@@ -220,7 +220,7 @@ def test_without_root_it_is_the_same(state: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_had_is_said_with_what_can(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rack, "_path", lambda: "/nowhere")
+    monkeypatch.setattr(rack, "path", lambda: "/nowhere")
     with pytest.raises(SetupError, match="ip is not installed") as refused:
         rack.up("none", 1)
     assert refused.value.exit_code == 2
