@@ -8,6 +8,7 @@ supervisor is gone without `ended` · 5 this host cannot take it (disk full, spo
     stop   --spool S --run R --step ID --launch N [--wait SECONDS]
     facts  --spool S
     sweep  --spool S [--run R] [--older-than SECONDS] [--live]
+    environment --spool S                               what to make it from (JSON) on standard input
     take    --spool S --id ID --who W --run R --what T --ttl SECONDS --for SECONDS [--place P]
     lease   --spool S [--place P]
     release --spool S [--id ID] [--place P]
@@ -39,6 +40,7 @@ _OPTIONS: Dict[str, Set[str]] = {
     "status": {"--spool", "--run", "--step", "--launch"},
     "stop": {"--spool", "--run", "--step", "--launch", "--wait"},
     "facts": {"--spool"},
+    "environment": {"--spool"},
     "sweep": {"--spool", "--run", "--older-than", "--live"},
     "take": {"--spool", "--place", "--id", "--who", "--run", "--what", "--ttl", "--for"},
     "lease": {"--spool", "--place"},
@@ -93,9 +95,26 @@ def _run(argv: List[str]) -> int:
 
         older = _float(options, "--older-than", KEEP_S)
         return _answer(sweep(spool, _name(options, "--run"), older, "--live" in options))
+    if verb == "environment":
+        return _environment(spool)
     if verb in ("take", "lease", "release", "tune", "restore"):
         return _about_host(verb, spool, options)
     return _about_launch(verb, spool, options)
+
+
+def _environment(spool: Path) -> int:
+    from agents.environment import Refused, install
+
+    raw = sys.stdin.buffer.read(_LONGEST_ORDER + 1)
+    try:
+        wanted = json.loads(raw.decode("utf-8"))
+        return _answer(install(spool, wanted))
+    except ValueError as e:
+        raise _Failed(USAGE, "environment: not JSON: %s" % e) from e
+    except Refused as e:
+        raise _Failed(CANNOT, str(e)) from e
+    except OSError as e:
+        raise _Failed(CANNOT, "%s: %s" % (e.filename or spool, e.strerror or e)) from e
 
 
 def _about_host(verb: str, spool: Path, options: Dict[str, str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from orchestrator.fleet.trust import ShownKey
     from orchestrator.model.address import Address
 
-app = typer.Typer(help="The hosts of an inventory: list, ping, facts, doctor, trust.", no_args_is_help=True)
+app = typer.Typer(
+    help="The hosts of an inventory: list, ping, facts, doctor, bootstrap, trust.", no_args_is_help=True
+)
 
 Pattern = Annotated[str, typer.Argument(help="Which hosts, e.g. 'numa:!h3'.")]
 Inventory = Annotated[
@@ -134,6 +137,44 @@ def doctor(
     _exit_by("lost" not in levels)
     if levels & {preflight.WARNING, preflight.FAILURE}:
         raise typer.Exit(EXIT_VIOLATED)
+
+
+@app.command("bootstrap")
+def bootstrap(
+    pattern: Pattern = "all",
+    inventory: Inventory = None,
+    limit: Limit = None,
+    wheelhouse: Annotated[
+        Path | None,
+        typer.Option(help="A folder of wheels. Without it they are fetched once, by this machine."),
+    ] = None,
+    forks: Forks = 32,
+    as_json: Json = False,
+) -> None:
+    """Make each host ready to join Ray, without internet there: wheels are shipped, an environment is made of them.
+
+    It lies in the host's spool under the digest of what it is made from; where it is there, nothing is sent. Exit 3 where a
+    host could not be made ready.
+    """
+    from orchestrator.bundle.wheelhouse import wheelhouse as wheels_of
+    from orchestrator.engine.bootstrap import bootstrap as make_ready
+
+    addresses = _addresses(pattern, inventory, limit)
+    house = wheels_of(wheelhouse)
+    told: list[dict[str, Any]] = []
+    for name, answer in make_ready(addresses, house, forks=forks).items():
+        if isinstance(answer, LinkError):
+            told.append({"host": name, "ok": False, "reason": _why(answer)})
+            line = told[-1]["reason"]
+        else:
+            told.append({"host": name, "ok": True, "reason": "", **vars(answer)})
+            how = f"made in {answer.seconds:.1f} s" if answer.made else "was there already"
+            line = f"{how}, {answer.bytes_sent / 1e6:.1f} MB sent: {answer.environment}"
+        if not as_json:
+            typer.echo(f"{name}\t{line}")
+    if as_json:
+        _print({"hosts": told})
+    _exit_by(all(host["ok"] for host in told))
 
 
 @app.command("trust")
