@@ -4,37 +4,8 @@
 //
 // The scheduler is a list here: what it promises between a spawn and a run is a release and an acquire of the task's link. A chunk's words
 // are no doors, so its hand-overs are marked: who has it writes its count.
-#include "atomics.h"
-#include "cpu.h"
-#include "explore.h"
-
-static uint64_t drawn_ticks(void);
-#define cpu_ticks drawn_ticks
-
-// The order of inclusion is the order of their uses. The two dispatches have names in common.
-#include "../kernel/pdac_pool.c"
-
-#include "../kernel/pdac_hand.h"
-static pdac_chunk_t *marked_take(pdac_pool_t *pool);
-static void marked_give(pdac_chunk_t *chunk);
-#define pdac_pool_take marked_take
-#define pdac_pool_give marked_give
-#include "../kernel/pdac_any.c"
-#include "../kernel/pdac_hand.c"
-#include "../kernel/pdac_room.c"
-#define hand plain_hand
-#define hand_t plain_hand_t
-#define arrive plain_arrive
-#define follow plain_follow
-#define share_all plain_share_all
-#define spill(hand) plain_spill(hand) // and not graph->spill
-#define QUANTUM PLAIN_QUANTUM
-#include "../kernel/pdac_plain.c"
-#undef hand
-#undef hand_t
-#include "../kernel/pdac.c"
-#undef pdac_pool_take
-#undef pdac_pool_give
+#define PDAC_MARKED
+#include "pdac_sources.h"
 
 enum { NODES = 12, EDGES = 24, TASKS = 128, GUARDS = 2, RUNS = 2 };
 
