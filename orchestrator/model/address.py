@@ -31,6 +31,8 @@ class Address:
     known_hosts: Path | None = None
     #: hosts to go through, as ProxyJump writes them: [user@]host[:port],…
     jump: str | None = None
+    #: the user that every command runs as, by sudo; None for the one that logs in
+    become: str | None = None
     #: interpreter for the agent, a name or a path on the host
     python: str = "python3"
     #: where the agent keeps its files on the host

@@ -20,9 +20,9 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from orchestrator.errors import InputError
 from orchestrator.model import yamlsource
@@ -44,6 +44,15 @@ hosts:
 EXECUTABLE_TIMEOUT_S = 60.0
 
 
+def _user_to_become(value: Any) -> Any:
+    """sudo reads a name that begins with # as a number, and one with a dash would be an option."""
+    if isinstance(value, bool) or (
+        isinstance(value, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", value)
+    ):
+        return value
+    raise ValueError("expected true, false, or the name of a user")
+
+
 class SshSpec(Strict):
     """How to get in. There is no password here on purpose: keys and agents only."""
 
@@ -61,6 +70,7 @@ class SshSpec(Strict):
 class HostSpec(Strict):
     ssh: SshSpec | None = None
     local: bool | None = None
+    become: Annotated[Any, AfterValidator(_user_to_become)] = None
     python: str | None = Field(default=None, min_length=1)
     spool: str | None = Field(default=None, min_length=1)
     leases: str | None = Field(default=None, pattern="^/")
@@ -255,6 +265,8 @@ class _Builder:
             merged = self._settings(host)
             if merged.get("local") and self.raw["hosts"].get(host, {}).get("ssh"):
                 yield Problem(("hosts", host), "is both `local` and reached over `ssh`", "leave one out")
+            if merged.get("local") and merged.get("become"):
+                yield Problem(("hosts", host), "`become` is for hosts over ssh", "run orch itself by sudo")
 
     def _unknown_members(self, name: str, group: dict[str, Any]) -> Iterator[Problem]:
         for i, child in enumerate(group.get("children", [])):
@@ -326,6 +338,7 @@ class _Builder:
             config=self._path(ssh.get("config")),
             known_hosts=self._path(ssh.get("known_hosts")),
             jump=ssh.get("jump"),
+            become="root" if merged.get("become") is True else merged.get("become") or None,
             python=merged.get("python", "python3"),
             spool=merged.get("spool", DEFAULT_SPOOL),
             leases=merged.get("leases", ""),
@@ -356,6 +369,7 @@ def written(address: Address) -> dict[str, Any]:
     }
     settings = {
         "local": address.local or None,
+        "become": address.become,
         "ssh": None if address.local else {k: v for k, v in ssh.items() if v is not None},
         "python": address.python,
         "spool": address.spool,

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import paramiko
 
-from orchestrator.errors import LinkLost, LinkTimeout, RemoteFailed, Unreachable
+from orchestrator.errors import LinkLost, LinkTimeout, LoginRefused, RemoteFailed, Unreachable
 from orchestrator.model.address import Address
 from orchestrator.transport.link import Completed
 from orchestrator.transport.ssh_session import Session, Transport, open_session
@@ -39,6 +39,7 @@ _UNHEARD_S = 0.25
 _START_S = 20.0
 #: from the end of the output to the exit status, seconds
 _STATUS_S = 15.0
+_NOT_FOUND = 127
 #: bytes of one command's output that are held in memory
 _OUTPUT_MAX = 1 << 30
 
@@ -58,15 +59,39 @@ chmod "$4" "$part" && { sync "$part" 2>/dev/null || sync; } && mv -f -- "$part" 
 
 def open_ssh(address: Address) -> SshLink:
     """Raises the `LinkError` that says why there is no way in."""
-    return SshLink(address.name, open_session(address))
+    session = open_session(address)
+    if address.become is None:
+        return SshLink(address.name, session)
+    try:
+        return _as_another(address, session)
+    except BaseException:
+        session.close()
+        raise
+
+
+def _as_another(address: Address, session: Session) -> SshLink:
+    """A link whose commands run as ``become``. -n: sudo fails rather than ask, for nobody is there to answer."""
+    user = str(address.become)
+    link = SshLink(address.name, session, ("sudo", "-n", "-H", "-u", user, "--"))
+    done = link.run(["true"], timeout_s=_START_S)
+    if done.exit == _NOT_FOUND:
+        raise LoginRefused(address.name, "there is no sudo on the host", "install it, or take `become` away")
+    if done.exit != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        said = lines[0].removeprefix("sudo: ") if lines else f"exit {done.exit}"
+        hint = f"in sudoers there: {address.user or 'USER'} ALL=({user}) NOPASSWD: ALL"
+        raise LoginRefused(address.name, f"no way to become {user}: {said}", hint)
+    return link
 
 
 class SshLink:
     """A `Link` over one SSH session. Verbs may run side by side, each in a channel of its own."""
 
-    def __init__(self, host: str, session: Session) -> None:
+    def __init__(self, host: str, session: Session, prefix: Sequence[str] = ()) -> None:
+        """``prefix``: what every command is started through."""
         self._host = host
         self._session = session
+        self._prefix = tuple(prefix)
 
     @property
     def host(self) -> str:
@@ -160,7 +185,7 @@ class SshLink:
         channel = self._guarded(open_channel, "the host opens no channel", Unreachable)
         # a pipe that says when there is something to read; made before anything can come
         channel.fileno()
-        command = "exec " + shlex.join(argv)
+        command = "exec " + shlex.join([*self._prefix, *argv])
         self._guarded(
             lambda: channel.exec_command(command), "the connection ended as the command started", LinkLost
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.model.address import DEFAULT_SPOOL
-from orchestrator.model.inventory import LOCAL, Inventory, PatternError, read_inventory
+from orchestrator.model.inventory import LOCAL, Inventory, PatternError, read_inventory, written
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +72,14 @@ def test_a_hosts_own_setting_is_stronger_than_its_groups_and_that_than_the_tops(
     assert read(tmp_path, "hosts: [a]").hosts["a"].spool == DEFAULT_SPOOL
 
 
+def test_become_is_root_or_the_user_that_is_named_and_reads_back(tmp_path: Path) -> None:
+    text = "become: true\nhosts: {a: {}, b: {become: bench}, c: {become: false}}"
+    hosts = read(tmp_path, text).hosts
+    assert [hosts[name].become for name in "abc"] == ["root", "bench", None]
+    again = read(tmp_path, json.dumps({"hosts": {name: written(hosts[name]) for name in "abc"}})).hosts
+    assert again == hosts
+
+
 def test_a_relative_key_file_lies_beside_the_inventory(tmp_path: Path) -> None:
     assert read(tmp_path, FLEET).hosts["n1"].key == tmp_path / "keys" / "id"
 
@@ -133,6 +141,8 @@ def test_every_error_of_an_inventory_is_said_at_once(tmp_path: Path) -> None:
         ("hosts: [a]\ngroups: {all: {hosts: [a]}}", "is there by itself"),
         ("hosts: [a]\ngroups: {a: {hosts: [a]}}", "is a host already"),
         ("hosts: {a: {local: true, ssh: {port: 1}}}", "is both `local` and reached over `ssh`"),
+        ("become: true\nhosts: {a: {local: true}}", "`become` is for hosts over ssh"),
+        ("hosts: {a: {become: -x}}", "expected true, false, or the name of a user"),
         ("- a", "expected an inventory, got a list"),
     ],
 )
