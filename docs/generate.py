@@ -20,6 +20,7 @@ PLAYBOOK = REFERENCE / "playbook.md"
 #: Packages of the code map, top floor first, as in the contract of pyproject.toml.
 FLOORS: tuple[tuple[str, str], ...] = (
     ("orchestrator/cli", "floor 6, the command line"),
+    ("orchestrator/resume.py", "floor 5, the rest of a run"),
     ("orchestrator/run.py", "floor 5, the run"),
     ("orchestrator/engine", "floor 4, carrying a plan out"),
     ("orchestrator/report", "floor 4, showing what came of it"),

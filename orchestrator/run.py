@@ -28,6 +28,7 @@ from orchestrator.bundle.build import catalogue, default_source
 from orchestrator.engine.driver import DriverSeats
 from orchestrator.engine.leases import Leases
 from orchestrator.engine.names import benches_of, known_names
+from orchestrator.engine.resume import progress_of
 from orchestrator.engine.ship import Shipped, blob_path, ship
 from orchestrator.engine.survey import Survey, survey
 from orchestrator.engine.unit import Unit
@@ -130,18 +131,33 @@ def execute(request: Request, observer: RunObserver, interrupted: Callable[[], b
         raise KeyboardInterrupt
     folder = RunFolder.create(request.runs, plan.name)
     folder.write("plan.json", plan.to_json())
-    with _log_to(folder):
+    with log_to(folder):
         _describe(folder, plan, playbook, inventory, found, built, request)
         observer.planned(plan)
-        # shipped while Ray starts, computed while it ends
-        with DriverSeats(plan.hosts, folder.path / "logs") as seats:
-            with _leases(folder, plan, inventory.hosts, built, request, observer, interrupted) as leases:
-                units = prepare(folder, plan, inventory.hosts, found, built, request, leases.refused)
-                over = Watch(folder, plan, units, seats, observer, interrupted, statuses, leases.lost).run()
-            if not any(spec.name in SPREADING for job in plan.jobs for spec in job.judges):
-                seats.let_go()
-            folder.note("run_ended", {"interrupted": over})
-            return Ran(folder, _compute(folder, plan, seats.spread))
+        return carry_out(folder, plan, plan, inventory.hosts, found, built, request, observer, interrupted)
+
+
+def carry_out(
+    folder: RunFolder,
+    plan: Plan,
+    todo: Plan,
+    hosts: Mapping[str, Address],
+    found: Survey,
+    built: Built,
+    request: Request,
+    observer: RunObserver,
+    interrupted: Callable[[], bool],
+) -> Ran:
+    """``todo``: the plan with the steps that are still to be made, all of them or what an earlier session left."""
+    # shipped while Ray starts, computed while it ends
+    with folder.held(), DriverSeats(plan.hosts, folder.path / "logs") as seats:
+        with _leases(folder, todo, hosts, built, request, observer, interrupted) as leases:
+            units = prepare(folder, todo, hosts, found, built, request, leases.refused)
+            over = Watch(folder, plan, units, seats, observer, interrupted, statuses, leases.lost).run()
+        if not any(spec.name in SPREADING for job in plan.jobs for spec in job.judges):
+            seats.let_go()
+        folder.note("run_ended", {"interrupted": over})
+        return Ran(folder, _compute(folder, plan, seats.spread))
 
 
 def _leases(
@@ -203,6 +219,11 @@ def _describe(
             folder.write(str(folder.facts(host).relative_to(folder.path)), text + "\n")
     if built.bundle is not None:
         folder.write("bundle.json", built.bundle.to_json())
+    begin_session(folder, plan, built, request)
+
+
+def begin_session(folder: RunFolder, plan: Plan, built: Built, request: Request) -> None:
+    """From here on what the controller says of a step, a host or a launch replaces what it said before."""
     commit, dirty = _git(Path(built.bundle.source) if built.bundle and built.bundle.source else None)
     folder.note(
         "run_started",
@@ -238,7 +259,7 @@ def _git_says(source: Path, *words: str) -> str:
 
 
 @contextlib.contextmanager
-def _log_to(folder: RunFolder) -> Iterator[None]:
+def log_to(folder: RunFolder) -> Iterator[None]:
     """What goes wrong in the program itself goes to run.log, with its traceback."""
     handler = logging.FileHandler(folder.log, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -342,7 +363,7 @@ def prepare(
             steps = tuple(s for s in runnable if (s.job, s.host) == (job.name, host) and s.id not in reasons)
             here = shipped.get(host)
             if steps and isinstance(here, Shipped):
-                units.append(_unit(folder.id, plan, job, addresses[host], here.spool, steps, built, request))
+                units.append(_unit(folder, plan, job, addresses[host], here.spool, steps, built, request))
     return units
 
 
@@ -368,7 +389,7 @@ def _note_host(folder: RunFolder, host: str, found: Survey, answer: Shipped | Or
 
 
 def _unit(
-    run: str,
+    folder: RunFolder,
     plan: Plan,
     job: JobPlan,
     address: Address,
@@ -381,7 +402,7 @@ def _unit(
     if built.bundle is not None:
         programs = {v.name: blob_path(spool, v.sha256) for v in built.bundle.variants}
     return Unit(
-        run=run,
+        run=folder.id,
         seed=plan.seed,
         address=address,
         spool=spool,
@@ -389,5 +410,6 @@ def _unit(
         programs=programs,
         job=job,
         steps=steps,
+        progress={s.id: progress_of(folder, s.host, s.id) for s in steps},
         patience_s=request.patience_s,
     )

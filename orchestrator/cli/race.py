@@ -54,6 +54,10 @@ def explore(
     ] = True,
     inventory: Inventory = None,
     limit: Annotated[str | None, typer.Option(help="Only hosts that match this pattern.")] = None,
+    rest: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="RUN", help="Go on with that search: what is missing of it."),
+    ] = None,
     runs: Annotated[Path, typer.Option(envvar="ORCH_RUNS", help="Where run folders lie.")] = Path("runs"),
     forks: Annotated[int, typer.Option(min=1, max=256, help="Hosts contacted at the same time.")] = 32,
     as_json: Json = False,
@@ -64,9 +68,15 @@ def explore(
 
     Exit codes: 0 none found, 1 found or failed, 2 usage or input, 3 unknown: a detector is void, or not all was run.
     """
-    from orchestrator.cli.run import go, inventory_file
+    from orchestrator.cli.run import go, go_on, inventory_file, rest_of
     from orchestrator.run import Request
 
+    if rest is not None:
+        if subjects:
+            raise InputError(f"--resume {rest}", "its subjects are those that it was begun with", "give none")
+        again = go_on(rest, rest_of(runs, forks), as_json)
+        _answer(again, [], as_json)
+        raise typer.Exit(again.exit_code)
     choices = {"detectors": detectors, "strategies": strategies, "placements": placements}
     asked = {"subjects": subjects or "all", "budget": budget, **{k: v for k, v in choices.items() if v}}
     job = {"name": "races", "workload": "race", "with": asked, "threads": threads}

@@ -1,4 +1,4 @@
-"""`orch run playbook FILE` and `orch run workload NAME`: one path for both."""
+"""`orch run playbook FILE` and `orch run workload NAME`: one path for both; `orch run resume RUN`: its rest."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -15,7 +16,7 @@ import typer
 from orchestrator.errors import EXIT_INTERRUPTED, InputError, InputErrors
 
 if TYPE_CHECKING:
-    from orchestrator.run import Ran, Request
+    from orchestrator.run import Ran, Request, RunObserver
 
 app = typer.Typer(help="Run a playbook, or one ad-hoc workload.", no_args_is_help=True)
 
@@ -140,6 +141,31 @@ def workload(
     )
 
 
+@app.command("resume")
+def resume(
+    run: Annotated[str, typer.Argument(help="Its id, a part of it, a path, or `last`.")],
+    runs: Runs = Path("runs"),
+    forks: Forks = 32,
+    patience: Patience = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run that was interrupted or lost hosts: its missing steps, in its own folder, as they were planned.
+
+    Exit codes: as of `orch run playbook`.
+    """
+    from orchestrator.cli.report import answer
+
+    ran = go_on(run, rest_of(runs, forks, patience), as_json)
+    answer(ran.folder, ran.rebuilt, as_json=as_json)
+    raise typer.Exit(ran.exit_code)
+
+
+def rest_of(runs: Path, forks: int, patience: float = 30.0) -> Request:
+    from orchestrator.run import Request
+
+    return Request(playbook="", runs=runs, argv=tuple(sys.argv[1:]), forks=forks, patience_s=patience)
+
+
 def pairs(sets: list[str] | None) -> dict[str, str]:
     """``["a=1"]`` → ``{"a": "1"}``. Raises all errors at once."""
     errors = [InputError(f"--set {s}", "is not KEY=VALUE") for s in sets or [] if "=" not in s]
@@ -199,13 +225,25 @@ class _Interrupts:
 
 def go(request: Request, as_json: bool) -> Ran:
     """The run, with progress on standard error. Leaves with 130 where it was interrupted before there was a plan."""
-    from orchestrator.cli.progress import progress
     from orchestrator.run import execute
+
+    return _shown(lambda *watched: execute(request, *watched), as_json)
+
+
+def go_on(name: str, request: Request, as_json: bool) -> Ran:
+    """The rest of a run, likewise."""
+    from orchestrator.resume import resume as rest
+
+    return _shown(lambda *watched: rest(name, request, *watched), as_json)
+
+
+def _shown(run: Callable[[RunObserver, Callable[[], bool]], Ran], as_json: bool) -> Ran:
+    from orchestrator.cli.progress import progress
 
     observer = progress(as_json)
     with _Interrupts() as interrupts:
         try:
-            ran = execute(request, observer, interrupts.heard)
+            ran = run(observer, interrupts.heard)
         except KeyboardInterrupt:
             observer.stage("interrupted before there was a plan: nothing was run, nothing written on a host")
             raise typer.Exit(EXIT_INTERRUPTED) from None

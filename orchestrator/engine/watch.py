@@ -104,8 +104,10 @@ class Watch:
         self._tries: dict[str, int] = {}
         #: step → what the controller noted about it, before this watch and during it
         self._notes: dict[str, list[Entry]] = {}
+        anew = {step.id for unit in units for step in unit.steps}
         for entry in read_journal(folder.controller_journal, []):
-            self._remember(entry)
+            if entry.data.get("step") not in anew:  # what an earlier session said of these is over
+                self._remember(entry)
         self._jobs = {j.name: _Job(j) for j in plan.jobs}
         self._stops: dict[tuple[str, int], Stop] = {}
         self._interrupt_at: float | None = None

@@ -18,6 +18,7 @@ runs/<id>/
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -122,6 +123,16 @@ class RunFolder:
         known = ", ".join(f.id for f in found[-3:]) or "none yet"
         raise InputError(name, f"no such run under {root}/", f"the newest: {known}")
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else goes on with this run meanwhile. Raises InputError where somebody is at it."""
+        with self.plan.open() as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as e:
+                raise InputError(self.id, "this run is under way") from e
+            yield
+
     @property
     def plan(self) -> Path:
         return self.path / "plan.json"
@@ -176,6 +187,18 @@ class RunFolder:
         self._append(self.controller_journal, entry_line(entry).encode())
         self._controller_seq += 1
         return entry
+
+    def mend(self, path: Path) -> None:
+        """Cut off the last line of a journal where it was being written when the writer ended."""
+        if not path.is_file():
+            return
+        text = path.read_bytes()
+        whole = text.rfind(b"\n") + 1
+        if whole < len(text):
+            try:
+                os.truncate(path, whole)
+            except OSError as e:
+                raise RunFolderError(str(path), f"cannot be written: {e.strerror}") from e
 
     def write_log(self, text: str) -> None:
         """Something that went wrong in the program itself; whole lines."""

@@ -20,6 +20,30 @@ def test_a_clean_subject_is_never_told_without_its_bound(tmp_path: Path) -> None
     assert "none found in" in found["summary"]
     assert "at 99% confidence fewer than" in found["summary"]
     assert found["high"] > 0
+    _its_rest_is_made(next((tmp_path / "runs").iterdir()))
+
+
+def _its_rest_is_made(folder: Path) -> None:
+    """As if whoever watched had been killed before the last step was over."""
+    controller = folder / "journal" / "controller.ndjson"
+    lines = controller.read_text().splitlines(keepends=True)
+    at = max(n for n, line in enumerate(lines) if '"step_done"' in line)
+    step = json.loads(lines[at])["data"]["step"]
+    controller.write_text("".join(lines[:at]))
+    (journal,) = folder.glob(f"journal/*/{step}.ndjson")
+    before = journal.read_text()
+    journal.write_text(before[: len(before) // 2])
+    told = orch("report", folder, "--json")
+    assert told.code == 3, told.err
+    words = ("--resume", folder.name, "--runs", folder.parent, "--json")
+    again = orch("race", "explore", *words)
+    assert again.code == 0, again.err + again.out
+    assert "1 of" in again.err
+    assert "steps are missing" in again.err
+    assert journal.read_text() == before
+    once_more = orch("run", "resume", "last", "--runs", folder.parent)
+    assert once_more.code == 0
+    assert "nothing is missing" in once_more.err
 
 
 @pytest.mark.parametrize(
@@ -29,6 +53,8 @@ def test_a_clean_subject_is_never_told_without_its_bound(tmp_path: Path) -> None
         (("deque", "--detector", "plain", "--budget", "10"), "is not a duration"),
         (("deque", "--detector", "plain", "--budget", "1s"), "too little for"),
         (("deque", "--detector", "valgrind"), "unknown detector 'valgrind'"),
+        (("deque", "--resume", "last"), "its subjects are those that it was begun with"),
+        (("--resume", "nosuch"), "no such run"),
     ],
 )
 def test_a_wrong_word_is_told_in_one_line(tmp_path: Path, words: tuple[str, ...], what: str) -> None:

@@ -1,0 +1,89 @@
+"""The rest of a run that was interrupted or lost hosts: its steps that are missing, in its own folder, as they were planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from agents.wire import WireError
+from orchestrator.bundle.build import default_source
+from orchestrator.bundle.manifest import Bundle
+from orchestrator.engine.survey import survey
+from orchestrator.errors import InputError, InputErrors
+from orchestrator.model.inventory import read_inventory
+from orchestrator.model.outcome import Status
+from orchestrator.model.plan import Plan, StepPlan, read_plan
+from orchestrator.results.folder import RunFolder, read_journal
+from orchestrator.results.rebuild import rebuild, statuses
+from orchestrator.run import Built, Ran, Request, RunObserver, begin_session, build, carry_out, log_to
+
+
+def resume(name: str, request: Request, observer: RunObserver, interrupted: Callable[[], bool]) -> Ran:
+    """``name`` as for `orch report`; of ``request`` its runs, argv, forks and patience count. A launch that was cut short stands as it
+    is; what has failed stays failed. Raises InputError (no such run, sources that are others by now, a run under way), before
+    anything is touched."""
+    folder = RunFolder.open(request.runs, name)
+    try:
+        plan = read_plan(folder.plan)
+    except (OSError, ValueError, WireError) as e:
+        raise InputError(str(folder.plan), f"is no plan: {e}") from e
+    with folder.held():
+        left = list(missing(folder, plan))
+    if not left:
+        observer.stage(f"{folder.id}: nothing is missing")
+        return Ran(folder, rebuild(folder))
+    fleet, errors = read_inventory(folder.path / "inventory.yml")
+    if fleet is None or errors:
+        raise InputErrors(errors)
+    built = build(default_source(), list(dict.fromkeys(s.variant for s in left)))
+    _check_same(folder, built)
+    asked = [fleet.hosts[h] for h in plan.hosts if any(s.host == h for s in left)]
+    observer.stage(
+        f"{folder.id}: {len(left)} of {len(plan.steps)} steps are missing, on {len(asked)} host(s)"
+    )
+    found = survey(asked, agent=built.agent, forks=request.forks)
+    if interrupted():
+        raise KeyboardInterrupt
+    todo = replace(plan, steps=[s for s in left if s.host in found.facts])
+    for path in [folder.controller_journal, *(folder.journal(s.host, s.id) for s in left)]:
+        folder.mend(path)
+    with log_to(folder):
+        begin_session(folder, plan, built, request)
+        for step in left:
+            if step.host not in found.facts:
+                about = {"host": step.host, "job": step.job, "step": step.id}
+                folder.note(
+                    "step_lost", {**about, "reason": found.unreachable.get(step.host, "out of reach")}
+                )
+        observer.planned(plan)
+        return carry_out(folder, plan, todo, fleet.hosts, found, built, request, observer, interrupted)
+
+
+def missing(folder: RunFolder, plan: Plan) -> Iterator[StepPlan]:
+    """Steps that ended for want of time or of a host, and not by what they are or by a stop condition. Those that were never placed, as
+    nothing was known of their host, cannot be made up for."""
+    said = list(read_journal(folder.controller_journal, []))
+    stopped = {str(e.data.get("job")) for e in said if e.kind == "stop"}
+    ended = statuses(folder, plan.steps, said)
+    for step in plan.steps:
+        status, reason = ended[step.id]
+        waits = status is Status.SKIPPED and reason.startswith("needs ")
+        if step.skip or step.lost or step.job in stopped:
+            continue
+        if waits or status in (Status.LOST, Status.STOPPED):
+            yield step
+
+
+def _check_same(folder: RunFolder, built: Built) -> None:
+    """Half of a run by one program and half by another would be neither."""
+    path = folder.path / "bundle.json"
+    if not path.is_file() or built.bundle is None:
+        return
+    before = {v.name: v.sha256 for v in Bundle.from_json(path.read_text()).variants}
+    for variant in built.bundle.variants:
+        if before.get(variant.name, variant.sha256) != variant.sha256:
+            raise InputError(
+                folder.id,
+                f"its variant {variant.name} is of other sources than those that are here",
+                "check out the commit that its report shows",
+            )
