@@ -90,6 +90,7 @@ static void steal(void) {
         void *got[STEAL];
         uint64_t queued = 0;
         deque_look_t look = deque_look(deque, &queued);
+        EXPLORE_EXPECT(queued <= ITEMS && (look != DEQUE_EMPTY || queued == 0), "S5: more than there can be");
         if (look == DEQUE_PRIVATE && deque_ask(deque) && explore_draw(2) == 0) {
             (void)deque_force(deque);
         }

@@ -322,7 +322,7 @@ def judge(site: int, looks: list[Look], seconds: float) -> Row:
 
 def round_down(runs: float) -> int:
     """To one figure: how many a second makes differs from day to day."""
-    size = 10 ** (len(str(int(runs))) - 1)
+    size = int("1" + "0" * (len(str(int(runs))) - 1))
     return int(runs) // size * size
 
 
