@@ -94,6 +94,9 @@ static void synchronizing(unsigned thread) {
         bury(&old->node, NULL);
     } else {
         read_it(self);
+        if (explore_draw(2) == 0) { // the epoch moves by others, too
+            (void)reclaim_advance(domain);
+        }
         read_it(self);
     }
     reclaim_leave_domain(self);

@@ -51,13 +51,18 @@ static void expect_possible(const life_t *life, task_state_t state) {
     EXPLORE_EXPECT(state != TASK_STATE_BLOCKED || life->asked_block || explore_happened(life->blocked), "S2: blocked before it asked for it");
 }
 
+static void expect_account(void) {
+    scheduler_stats_t stats = scheduler_stats(scheduler);
+    EXPLORE_EXPECT(stats.accepted >= stats.started && stats.started >= stats.finished, "S5: finished before it was started");
+}
+
 static void ask(void) {
     life_t *life = by_hearsay();
     if (life == NULL || life->id == TASK_NONE) {
         return;
     }
     task_state_t state = TASK_STATE_NEW;
-    switch (explore_draw(4)) {
+    switch (explore_draw(5)) {
     case 0:
         life->asked_block = true;
         (void)scheduler_block_id(scheduler, life->id);
@@ -66,6 +71,7 @@ static void ask(void) {
         life->asked_end = true;
         (void)scheduler_terminate_id(scheduler, life->id);
         break;
+    case 2: expect_account(); break;
     default:
         if (scheduler_state_of(scheduler, life->id, &state) == STATUS_OK) {
             expect_possible(life, state);
@@ -169,7 +175,66 @@ static void run_slots(unsigned thread) {
     }
 }
 
+// One CPU, driven by one after the other; a third hands in.
+enum { TURNS = 6 };
+static task_t *handed[TAGS];
+static unsigned handed_count, run_count;
+
+static task_verdict_t count_one(task_t *task, scheduler_cpu_t *on) {
+    (void)task;
+    (void)on;
+    run_count++;
+    return TASK_DONE;
+}
+
+static void set_up_turns(void) {
+    prepare(1, 1);
+    handed_count = run_count = 0;
+    for (uint64_t count = 1 + explore_draw(8); count > 0; count--) {
+        task_t *task = handed[handed_count++] = shared_alloc_aligned(sizeof *task);
+        task_init(task, count_one, NULL, (uint8_t)explore_draw(2), NULL);
+    }
+}
+
+static void hand_in_all(void) {
+    for (unsigned i = 0; i < handed_count;) {
+        uint32_t count = 1 + (uint32_t)explore_draw(3);
+        count = count < handed_count - i ? count : handed_count - i;
+        EXPLORE_EXPECT(scheduler_enqueue_wide(scheduler, handed + i, count, 0) == STATUS_OK, "S1");
+        i += count;
+    }
+}
+
+static void run_turns(unsigned thread) {
+    if (thread == 2) {
+        hand_in_all();
+        return;
+    }
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        scheduler_cpu_t *on = NULL;
+        if (scheduler_attach(scheduler, 0, &on) == STATUS_OK) {
+            (void)scheduler_run(on, 1 + explore_draw(3));
+            scheduler_detach(on);
+        }
+        spin_hint(turn);
+    }
+}
+
+static void finish_turns(void) {
+    scheduler_cpu_t *on = NULL;
+    EXPLORE_EXPECT(scheduler_attach(scheduler, 0, &on) == STATUS_OK, "S1");
+    (void)scheduler_run(on, UINT32_MAX);
+    scheduler_detach(on);
+    EXPLORE_EXPECT(run_count == handed_count, "S1: as often as it was handed in");
+    for (unsigned i = 0; i < handed_count; i++) {
+        EXPLORE_EXPECT(task_state(handed[i]) == TASK_STATE_COMPLETED, "S1: each of them");
+        shared_free(handed[i]);
+    }
+    finish();
+}
+
 static const explore_scenario_t scenarios[] = {
+    {"weak_turns", 3, set_up_turns, run_turns, finish_turns},
     {"weak_tasks_slots", 3, set_up_slots, run_slots, finish},
     {"weak_tasks_one", 3, set_up_one, run, finish},
     {"weak_tasks_two", 4, set_up_two, run, finish},
