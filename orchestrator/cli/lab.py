@@ -39,27 +39,37 @@ def up(
         int | None,
         typer.Option("--loopback", help="Number of sshds on 127.0.1.1 … N; 4 where nothing is asked.", min=1),
     ] = None,
+    numa: Annotated[
+        str | None,
+        typer.Option(
+            "--numa", help="CPUs x nodes, such as 16x4: emulated machines; one, or as many as --hosts says."
+        ),
+    ] = None,
     disk: Annotated[
         str, typer.Option("--disk", help="Size of a host's disk, with --hosts. It is memory.")
     ] = "512MiB",
     as_json: Json = False,
 ) -> None:
     """Start real hosts with keys of their own, and write their inventory."""
+    from orchestrator.lab import guest, guests, rack
     from orchestrator.lab import loopback as on_loopback
-    from orchestrator.lab import rack
     from orchestrator.model.units import size
 
-    if hosts is not None and loopback is not None:
-        raise InputError("--loopback", "does not go with --hosts", "one of them")
-    if hosts is not None:
+    if loopback is not None and (hosts is not None or numa is not None):
+        raise InputError("--loopback", "does not go with --hosts and --numa", "one of them")
+    if numa is not None:
+        lab = guests.up(name, guest.Shape.parse(numa), hosts or 1, lambda text: typer.echo(text, err=True))
+    elif hosts is not None:
         lab = rack.up(name, hosts, _unit("--disk", size, disk))
     else:
         lab = on_loopback.up(name, loopback or _LOOPBACK_HOSTS)
     if as_json:
         _print_json(lab)
         return
-    where = f"{lab.hosts[0].address} … {lab.hosts[-1].address}"
-    typer.echo(f"lab {name}: {len(lab.hosts)} hosts on {where}, inventory -i lab:{name}")
+    ends = dict.fromkeys(
+        f"{h.address}:{h.port}" if numa else h.address for h in (lab.hosts[0], lab.hosts[-1])
+    )
+    typer.echo(f"lab {name}: {len(lab.hosts)} host(s) on {' … '.join(ends)}, inventory -i lab:{name}")
     if not lab.isolated:
         typer.echo("no namespaces here: a killed host ends with what its sshd started", err=True)
 
@@ -122,9 +132,10 @@ def execute(
     from orchestrator.lab import labs, life
 
     lab = labs.load(name)
-    prefix = life.kind_of(lab).at(lab, None if where == _CONTROLLER else lab.host(where))
+    command = command[1:] if command[0] == "--" else command
+    argv = life.kind_of(lab).at(lab, None if where == _CONTROLLER else lab.host(where), command)
     sys.stdout.flush()
-    done = subprocess.run([*prefix, *command], check=False, env=_environment(lab, where))
+    done = subprocess.run(argv, check=False, env=_environment(lab, where))
     raise typer.Exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
 
 

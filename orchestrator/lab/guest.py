@@ -34,7 +34,8 @@ _QEMU = "qemu-system-x86_64"
 _NEAR, _PER_HOP, _FARTHEST = 10, 11, 254
 _PROBE_S = 15.0
 _QUIET = "console=ttyS0 quiet loglevel=1 panic=-1 no_timer_check nowatchdog rcupdate.rcu_cpu_stall_suppress=1 mitigations=off"
-_OVER = "::guest over"
+#: the last words of a guest that has come to its end
+OVER = "::guest over"
 _MARK = re.compile(r"^::guest (ready|over|begin (\d+)|end (\d+) (\d+))$", re.MULTILINE)
 
 
@@ -146,6 +147,7 @@ def run(
     *,
     limit_s: float,
     kvm: bool = False,
+    base: Path | None = None,
 ) -> list[Done]:
     """Boot a guest, have it do ``orders`` one after the other, and switch it off; what it said is in ``folder``/console.
 
@@ -162,7 +164,8 @@ def run(
         raise ValueError("an argument of an order holds a tab or an end of line")
     archive, console = folder / "initramfs", folder / "console"
     archive.write_bytes(
-        initramfs.pack({**files, "init": init.read_bytes(), "orders": "".join(lines).encode()})
+        (base.read_bytes() if base is not None else b"")
+        + initramfs.pack({**files, "init": init.read_bytes(), "orders": "".join(lines).encode()})
     )
     with console.open("wb") as output:
         emulator = subprocess.Popen(
@@ -194,10 +197,11 @@ def read_console(text: str, orders: int) -> list[Done]:
     return done
 
 
-def kvm_works(init: Path) -> bool:
-    """Whether a guest of two CPUs comes up and goes down under KVM, within a limit."""
+def kvm_works(init: Path, base: Path | None = None) -> bool:
+    """Whether a guest of two CPUs comes up and goes down under KVM, within a limit. ``base``: an archive with what ``init``
+    needs."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     with tempfile.TemporaryDirectory(prefix="orch-guest-") as folder:
-        run(Shape(2, 1, 256), init, {}, [], Path(folder), limit_s=_PROBE_S, kvm=True)
-        return _OVER in (Path(folder) / "console").read_text(errors="replace")
+        run(Shape(2, 1, 1024), init, {}, [], Path(folder), limit_s=_PROBE_S, kvm=True, base=base)
+        return OVER in (Path(folder) / "console").read_text(errors="replace")

@@ -68,6 +68,8 @@ class Lab:
     disk_bytes: int = 0
     #: CPUs x nodes of each host, where that was asked for
     shape: str = ""
+    #: guests that KVM runs, and not an emulation
+    kvm: bool = False
 
     @property
     def inventory(self) -> Path:
@@ -169,7 +171,9 @@ def _inventory_host(lab: Lab, host: LabHost) -> Iterator[str]:
     yield f"  {host.name}:"
     yield f"    lab: {quoted(lab.name)}"
     yield "    emulated: true"
-    if lab.kind != "guest":
+    if lab.kind == "guest":
+        yield "    python: python3"
+    else:
         # a shim in front of it would cost a tenth of a second at every step
         yield f"    python: {quoted(str(Path(sys.executable).resolve()))}"
     if lab.kind == "loopback":
@@ -181,4 +185,7 @@ def _inventory_host(lab: Lab, host: LabHost) -> Iterator[str]:
     yield f"      user: {quoted(lab.user)}"
     yield f"      key: {quoted(str(lab.path / 'user'))}"
     yield "      agent: false"
+    if lab.kind == "guest":
+        # key exchange takes seconds where every instruction is emulated
+        yield "      timeout: 60s"
     yield f"      known_hosts: {quoted(str(lab.path / 'known_hosts'))}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,19 +21,20 @@ class Kind(Protocol):
     def end(self, lab: Lab, host: LabHost, /) -> None:
         """The host and everything on it, at once. Harmless where it is dead."""
 
-    def at(self, lab: Lab, host: LabHost | None) -> list[str]:
-        """The command that runs another one on a host past its network, or where the controller is. Raises
-        InputError where that is dead."""
+    def at(self, lab: Lab, host: LabHost | None, command: Sequence[str]) -> list[str]:
+        """What runs ``command`` on a host past its network, or where the controller is. Raises InputError where
+        that is dead."""
 
     def leave(self, lab: Lab) -> None:
         """What is around the hosts, after they have ended."""
 
 
 def kind_of(lab: Lab) -> Kind:
+    from orchestrator.lab.guests import Guests
     from orchestrator.lab.loopback import Loopback
     from orchestrator.lab.rack import Rack
 
-    kinds: dict[str, Kind] = {"loopback": Loopback(), "rack": Rack()}
+    kinds: dict[str, Kind] = {"loopback": Loopback(), "rack": Rack(), "guest": Guests()}
     return kinds[lab.kind]
 
 

@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestrator.errors import InputError
@@ -57,13 +58,13 @@ def _build(lab: Lab, count: int, command: list[str]) -> Lab:
 class Loopback:
     """A `life.Kind`."""
 
-    def at(self, lab: Lab, host: LabHost | None) -> list[str]:
+    def at(self, lab: Lab, host: LabHost | None, command: Sequence[str]) -> list[str]:
         if host is None or not lab.isolated:
-            return []
+            return list(command)
         if not host.alive or host.sshd is None:
             raise InputError(f"lab {lab.name}", f"{host.name} is dead")
         user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        return ["nsenter", f"--target={host.sshd.pid}", *user, "--mount", "--pid"]
+        return ["nsenter", f"--target={host.sshd.pid}", *user, "--mount", "--pid", *command]
 
     def start(self, lab: Lab, host: LabHost) -> LabHost:
         started = _start(lab, host, [*(_isolation() if lab.isolated else []), program()])

@@ -318,8 +318,8 @@ def on_host(lab: Lab, host: LabHost) -> list[str]:
 class Rack:
     """A `life.Kind`."""
 
-    def at(self, lab: Lab, host: LabHost | None) -> list[str]:
-        return as_controller(lab) if host is None else on_host(lab, host)
+    def at(self, lab: Lab, host: LabHost | None, command: Sequence[str]) -> list[str]:
+        return [*(as_controller(lab) if host is None else on_host(lab, host)), *command]
 
     def start(self, lab: Lab, host: LabHost) -> LabHost:
         started = _start(lab, host)

@@ -41,6 +41,15 @@ def test_an_archive_holds_the_files_and_the_folders_that_they_lie_in() -> None:
     assert [oct(mode) for mode, _ in found.values()] == ["0o40755"] * 2 + ["0o100755"] * 3
 
 
+def test_a_link_and_the_time_of_a_file_are_in_an_archive() -> None:
+    archive = initramfs.pack({"usr/bin/a": b"x"}, {"bin": "usr/bin"}, {"usr/bin/a": 7})
+    assert unpack(archive)["bin"] == (0o120777, b"usr/bin")
+    assert (
+        archive.count(b"00000007")
+        == initramfs.pack({"usr/bin/a": b"x"}, {"bin": "usr/bin"}).count(b"00000007") + 1
+    )
+
+
 def test_a_program_brings_the_libraries_that_it_names() -> None:
     program = Path("/bin/sh").resolve()
     files = initramfs.with_libraries([program])

@@ -213,7 +213,7 @@ def test_without_root_it_is_the_same(state: Path, tmp_path: Path) -> None:
         [*user, "sh", "-c", script], capture_output=True, text=True, timeout=240, check=False, env=environment
     )
     lines = done.stdout.splitlines()
-    assert lines[0] == "lab mine: 2 hosts on 10.77.0.11 … 10.77.0.12, inventory -i lab:mine", done
+    assert lines[0] == "lab mine: 2 host(s) on 10.77.0.11 … 10.77.0.12, inventory -i lab:mine", done
     assert [host["ok"] for host in json.loads(lines[1])["hosts"]] == [True, True]
     assert lines[2:] == ["5", "h1", "h1 is dead", "h1 is alive", "lab mine is down"]
     assert nothing_left(state / "labs" / "mine")

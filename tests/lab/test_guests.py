@@ -1,0 +1,151 @@
+"""Guests as hosts of a lab: what they boot from, and, slowly, that they do and what they are then."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from orchestrator.bundle import cache
+from orchestrator.cli.lab import app
+from orchestrator.errors import InputError, SetupError
+from orchestrator.lab import guest, guests, labs, life, processes, userland
+from orchestrator.lab.guest import Shape
+
+ORCH = [sys.executable, "-m", "orchestrator.cli.app"]
+ROOT = Path(__file__).parents[2]
+
+
+def orch(*words: str, limit_s: float = 900) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*ORCH, *words], capture_output=True, text=True, timeout=limit_s, check=False, cwd=ROOT
+    )
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One that is none, with modules that are none, in a cache of its own."""
+    monkeypatch.setenv("ORCH_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "guest" / "lib" / "modules" / "1.2-test" / "kernel"
+    folder.mkdir(parents=True)
+    for name in ("virtio_net", "virtio", "virtio_ring"):
+        (folder / f"{name}.ko").write_bytes(name.encode())
+    return tmp_path / "vmlinuz-1.2-test"
+
+
+def test_the_archive_is_made_once_and_has_what_a_host_needs(kernel: Path) -> None:
+    made = userland.archive(kernel)
+    assert userland.archive(kernel) == made
+    assert len(list(cache.folder("guest").glob("userland-*.cpio"))) == 1
+    content = made.read_bytes()
+    for name in (
+        b"usr/sbin/sshd\0",
+        b"usr/bin/sh\0",
+        b"modules/00-virtio_ring.ko\0",
+        b"modules/02-virtio_net.ko\0",
+    ):
+        assert name in content
+    python = Path(sys.executable).resolve().name.encode()
+    assert b"usr/bin/" + python + b"\0" in content
+    assert b"/json/decoder.py\0" in content
+
+
+def test_another_module_makes_another_archive(kernel: Path) -> None:
+    before = userland.archive(kernel)
+    module = next(cache.cache_root().rglob("virtio_net.ko"))
+    module.write_bytes(b"newer")
+    after = userland.archive(kernel)
+    assert after != before
+    assert not before.exists()
+
+
+def test_a_kernel_without_its_modules_is_said(kernel: Path) -> None:
+    with pytest.raises(SetupError, match="modules of the kernel") as refused:
+        userland.archive(kernel.with_name("vmlinuz-9.9"))
+    assert refused.value.hint == "make guests"
+
+
+def test_odd_wishes_are_refused() -> None:
+    cli = CliRunner()
+    for words in (["--numa", "16"], ["--numa", "4x2", "--loopback", "2"], ["--numa", "4x2", "--hosts", "17"]):
+        assert isinstance(cli.invoke(app, ["up", "odd", *words]).exception, InputError), words
+    assert "odd" not in labs.names()
+
+
+def test_a_kvm_that_may_not_be_opened_is_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert not guests.kvm(tmp_path / "none")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("guests")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ORCH_STATE", str(path))
+        yield path
+        for name in labs.names():
+            life.down(name)
+
+
+def run_on(name: str, runs: Path, *words: str) -> tuple[int, dict[str, Any], Path]:
+    done = orch("run", *words, "-i", f"lab:{name}", "--runs", str(runs), "--json")
+    assert done.stdout, done.stderr
+    folder = max(runs.iterdir())
+    return done.returncode, json.loads(done.stdout), folder
+
+
+@pytest.mark.slow
+@pytest.mark.sshd
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("shape", ["8x2", "16x4"])
+def test_a_guest_is_a_host_of_so_many_nodes(state: Path, tmp_path: Path, shape: str) -> None:
+    guest.kernel()
+    name, wanted = f"g{shape}", Shape.parse(shape)
+    up = orch("lab", "up", name, "--numa", shape)
+    assert up.returncode == 0, up.stderr
+    assert "under KVM" in up.stderr or "emulated" in up.stderr
+    facts = json.loads(orch("hosts", "facts", "-i", f"lab:{name}", "--json").stdout)["hosts"][0]
+    assert len(facts["facts"]["cpus"]) == wanted.cpus
+    assert len(facts["facts"]["nodes"]) == wanted.nodes
+    said = orch("lab", "exec", name, "h1", "--", "sh", "-c", "cat /sys/devices/system/node/node0/distance")
+    assert [int(word) for word in said.stdout.split()] == [wanted.distance(0, n) for n in range(wanted.nodes)]
+    settings = ["--seconds", "1s", "--warmup", "100ms", "--set", "mib=4"]
+    code, _, _ = run_on(name, tmp_path / "runs", "workload", "numa_matrix", *settings)
+    assert code == 0
+    code, _, folder = run_on(
+        name, tmp_path / "far", "workload", "capability_check", "--placement", "remote", *settings[:4]
+    )
+    assert code == 0
+    assert "emulated: true" in (folder / "inventory.yml").read_text()
+    life.kill(name, "h1")
+    assert orch("lab", "status", name).returncode == 3
+    assert life.revive(name, "h1").host("h1").alive
+    emulator = labs.load(name).host("h1").sshd
+    assert emulator is not None
+    assert orch("lab", "down", name).returncode == 0
+    assert not processes.alive(emulator)
+
+
+@pytest.mark.slow
+@pytest.mark.sshd
+@pytest.mark.timeout(3600)
+def test_sixty_four_cpus_run_the_smoke_playbook(state: Path, tmp_path: Path) -> None:
+    guest.kernel()
+    up = orch("lab", "up", "wide", "--numa", "64x4", limit_s=1800)
+    assert up.returncode == 0, up.stderr
+    inventory = yaml.safe_load(labs.load("wide").inventory.read_text())
+    assert inventory["hosts"]["h1"]["emulated"] is True
+    done = orch(
+        "run", "playbook", "playbooks/smoke.yml", "-i", "lab:wide", "--runs", str(tmp_path), limit_s=1800
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "emulated" in done.stdout
+    life.down("wide")
