@@ -33,6 +33,7 @@ typedef struct deque_ring {
 } deque_ring_t;
 
 #define DEQUE_ASKED ((uint64_t)1)
+#define DEQUE_SPLIT_SHIFT 24 // of the gate: the low 40 bits of split
 #define DEQUE_TAKE_BACK 64u // the most that the owner takes back from the exposed part at once
 
 // Where the arrays come from, instead of the heap: take gives zeroed memory aligned to CPU_PAIR, or NULL. Called by the owner alone. Nothing is given
@@ -43,8 +44,7 @@ typedef struct deque_memory {
 
 typedef struct deque {
     _Alignas(CPU_PAIR) atomic_u64_t bottom; // written by the owner; read by who looks for something to ask for
-    uint64_t split;                         // the owner's: where it knows split to be, as a full index
-    uint64_t gate_seen;                     // the owner's: the gate that says so
+    uint64_t split;                         // the owner's: where it last knew split to be, as a full index; never above it
     uint64_t limit;                         // the owner's: bottom may rise so far without another look at top
     uint64_t mask;                          // the owner's, of the ring in use
     atomic_u64_t *slots;                    // the owner's, of the ring in use
@@ -94,7 +94,6 @@ uint64_t deque_size(const deque_t *deque);
 // --- kernel/deque.c, where the short way ends -----------------------------------------------------------------------------
 bool deque_make_room(deque_t *deque, uint64_t count);
 void *deque_pop_asked(deque_t *deque, uint64_t at);
-void *deque_pop_exposed(deque_t *deque);
 
 // Where the next push puts its item.
 static inline uint64_t deque_bottom(const deque_t *deque) {
@@ -121,21 +120,23 @@ static inline bool deque_push(deque_t *deque, void *item) {
     return true;
 }
 
+// Whether the item lies at or above the split of that gate. The two are less than 2^39 apart, so that the difference of their low 40 bits tells.
+static inline bool deque_is_private(uint64_t gate, uint64_t index) {
+    uint64_t end = (index << DEQUE_SPLIT_SHIFT) + (((uint64_t)1 << DEQUE_SPLIT_SHIFT) - 1);
+    return (int64_t)(end - gate) >= 0;
+}
+
 // For who knows the mode of the deque: whether there was an item, so that no item is looked at to know it.
 static inline bool deque_pop_in(deque_t *deque, bool asymmetric, void **item) {
     /* relaxed: written by the owner alone */
-    uint64_t bottom = atomic_load_relaxed_u64(&deque->bottom);
-    if (bottom == deque->split) {
-        *item = deque_pop_exposed(deque);
-        return *item != NULL;
-    }
-    bottom--;
+    uint64_t bottom = atomic_load_relaxed_u64(&deque->bottom) - 1;
     /* edge ITEM:R — the items below, as before; :A is in deque_force */
     atomic_store_release_u64(&deque->bottom, bottom);
     /* edge FORCE:S — that the item is taken, before the look at the gate; :S is in deque_force */
     atomic_fence_light_seq_cst(asymmetric);
     /* relaxed: the fence orders it; deque_pop_asked acquires what it then uses */
-    if (__builtin_expect(atomic_load_relaxed_u64(&deque->gate) != deque->gate_seen, 0)) {
+    uint64_t gate = atomic_load_relaxed_u64(&deque->gate);
+    if (__builtin_expect(!deque_is_private(gate, bottom) || (gate & DEQUE_ASKED) != 0, 0)) {
         *item = deque_pop_asked(deque, bottom);
         return *item != NULL;
     }

@@ -3,17 +3,16 @@
 
 #include <assert.h>
 
-#define SPLIT_SHIFT 24
 #define SPLIT_MASK (((uint64_t)1 << 40) - 1)
 #define CHANGES_MASK (((uint64_t)1 << 23) - 1)
 
 // The full index whose low 40 bits the gate holds, at or above `from` and less than 2^40 away.
-static uint64_t split_above(uint64_t gate, uint64_t from) { return from + (((gate >> SPLIT_SHIFT) - from) & SPLIT_MASK); }
+static uint64_t split_above(uint64_t gate, uint64_t from) { return from + (((gate >> DEQUE_SPLIT_SHIFT) - from) & SPLIT_MASK); }
 
 // The gate after `gate`: not asked, with another split.
 static uint64_t gate_after(uint64_t gate, uint64_t split) {
     uint64_t changes = ((gate >> 1) + 1) & CHANGES_MASK;
-    return (split & SPLIT_MASK) << SPLIT_SHIFT | changes << 1;
+    return (split & SPLIT_MASK) << DEQUE_SPLIT_SHIFT | changes << 1;
 }
 
 static deque_ring_t *ring_make(deque_memory_t *memory, uint64_t places) {
@@ -42,7 +41,6 @@ status_t deque_begin_in(deque_t *deque, uint64_t places, uint64_t first, bool as
         return STATUS_NO_MEMORY;
     }
     *deque = (deque_t){.split = first,
-                       .gate_seen = (first & SPLIT_MASK) << SPLIT_SHIFT,
                        .limit = first + rounded,
                        .mask = rounded - 1,
                        .slots = ring->slots,
@@ -54,7 +52,7 @@ status_t deque_begin_in(deque_t *deque, uint64_t places, uint64_t first, bool as
     /* relaxed: as above */
     atomic_store_relaxed_u64(&deque->top, first);
     /* relaxed: as above */
-    atomic_store_relaxed_u64(&deque->gate, deque->gate_seen);
+    atomic_store_relaxed_u64(&deque->gate, (first & SPLIT_MASK) << DEQUE_SPLIT_SHIFT);
     /* relaxed: as above */
     atomic_store_relaxed_u64(&deque->shared_ring, (uint64_t)(uintptr_t)ring);
     return STATUS_OK;
@@ -134,33 +132,8 @@ bool deque_push_batch(deque_t *deque, void *const *items, uint64_t count) {
     return true;
 }
 
-// The owner has taken `at` off the bottom, and the gate is not what it was: somebody asks, or has taken by force.
-void *deque_pop_asked(deque_t *deque, uint64_t at) {
-    /* edge GATE:A — what who took by force has read of the deque; :RA is in deque_force */
-    uint64_t gate = atomic_load_acquire_u64(&deque->gate);
-    while ((gate & DEQUE_ASKED) != 0) {
-        uint64_t split = split_above(gate, deque->split);
-        uint64_t exposed = split + (at - split + 1) / 2;
-        uint64_t answer = gate_after(gate, exposed);
-        /* edge GATE:RA — the tasks below the new split; :A is in deque_steal */
-        if (atomic_cas_acq_rel_u64(&deque->gate, &gate, answer)) {
-            gate = answer;
-        }
-    }
-    deque->split = split_above(gate, deque->split);
-    deque->gate_seen = gate;
-    if (at - deque->split < (uint64_t)1 << 63) {
-        return slot_load(deque->ring, at);
-    }
-    // Taken by force just now, and the last: put it back, where it is exposed already.
-    assert(deque->split == at + 1);
-    /* edge ITEM:R — as before the pop; :A is in deque_force */
-    atomic_store_release_u64(&deque->bottom, at + 1);
-    return deque_pop_exposed(deque);
-}
-
 // Nothing is private: takes back half of what is exposed, in one go, and answers the oldest.
-void *deque_pop_exposed(deque_t *deque) {
+static void *deque_pop_exposed(deque_t *deque) {
     void *items[DEQUE_TAKE_BACK];
     uint64_t split = deque->split;
     /* edge TAKEN:A — that others have read what they took; :RA is in deque_steal */
@@ -184,6 +157,31 @@ void *deque_pop_exposed(deque_t *deque) {
     return NULL;
 }
 
+// The owner has taken `at` off the bottom, and the gate says that somebody asks, or that it is not the owner's: nothing was private, or was so
+// until somebody took by force.
+void *deque_pop_asked(deque_t *deque, uint64_t at) {
+    /* edge GATE:A — what who took by force has read of the deque; :RA is in deque_force */
+    uint64_t gate = atomic_load_acquire_u64(&deque->gate);
+    while ((gate & DEQUE_ASKED) != 0) {
+        uint64_t split = split_above(gate, deque->split);
+        uint64_t exposed = split + (at - split + 1) / 2;
+        uint64_t answer = gate_after(gate, exposed);
+        /* edge GATE:RA — the tasks below the new split; :A is in deque_steal */
+        if (atomic_cas_acq_rel_u64(&deque->gate, &gate, answer)) {
+            gate = answer;
+        }
+    }
+    deque->split = split_above(gate, deque->split);
+    if (at - deque->split < (uint64_t)1 << 63) {
+        return slot_load(deque->ring, at);
+    }
+    // Put back, where it is exposed already, if it is there.
+    assert(deque->split == at + 1);
+    /* edge ITEM:R — as before the pop; :A is in deque_force */
+    atomic_store_release_u64(&deque->bottom, at + 1);
+    return deque_pop_exposed(deque);
+}
+
 // Moves split up, up to `bottom`, and answers who asks.
 static void expose(deque_t *deque, bool all) {
     /* relaxed: written by the owner alone */
@@ -198,7 +196,6 @@ static void expose(deque_t *deque, bool all) {
         done = atomic_cas_acq_rel_u64(&deque->gate, &gate, answer);
         if (done) {
             deque->split = split;
-            deque->gate_seen = answer;
         }
     }
 }
@@ -208,8 +205,7 @@ void deque_expose(deque_t *deque) { expose(deque, true); }
 void *deque_pop_oldest(deque_t *deque) {
     /* edge TAKEN:A — that others have read what they took; :RA is in deque_steal */
     uint64_t top = atomic_load_acquire_u64(&deque->top);
-    // Somebody may have taken by force since the last pop. After top, so that split is not behind it; gate_seen stays, so that the next pop looks
-    // at the gate, too.
+    // Somebody may have taken by force since the last pop. After top, so that split is not behind it.
     /* edge GATE:A — what who took by force has read of the deque; :RA is in deque_force */
     deque->split = split_above(atomic_load_acquire_u64(&deque->gate), deque->split);
     if (top == deque->split) {
@@ -264,7 +260,7 @@ bool deque_ask(deque_t *deque) {
     }
     /* relaxed: a look; the answer counts again */
     uint64_t bottom = atomic_load_relaxed_u64(&deque->bottom);
-    if (((bottom & SPLIT_MASK) ^ gate >> SPLIT_SHIFT) == 0) {
+    if (!deque_is_private(gate, bottom - 1)) {
         return false;
     }
     /* edge GATE:RA — nothing but the question; :A is in deque_pop_asked */
@@ -281,11 +277,11 @@ bool deque_force(deque_t *deque) {
     atomic_fence_heavy_seq_cst(deque->asymmetric);
     /* edge ITEM:A — the items below bottom; :R is in deque_push_into_room */
     uint64_t bottom = atomic_load_acquire_u64(&deque->bottom);
-    uint64_t count = (bottom - (gate >> SPLIT_SHIFT)) & SPLIT_MASK;
+    uint64_t count = (bottom - (gate >> DEQUE_SPLIT_SHIFT)) & SPLIT_MASK;
     if (count > SPLIT_MASK / 2) {
-        count = 0; // split has moved on since: the compare-and-swap fails
+        count = 0; // a pop is about to find nothing; or split has moved on since, and the compare-and-swap fails
     }
-    uint64_t answer = gate_after(gate, (gate >> SPLIT_SHIFT) + (count + 1) / 2);
+    uint64_t answer = gate_after(gate, (gate >> DEQUE_SPLIT_SHIFT) + (count + 1) / 2);
     /* edge GATE:RA — the tasks below the new split; :A is in deque_steal */
     return atomic_cas_acq_rel_u64(&deque->gate, &gate, answer) && count != 0;
 }

@@ -66,7 +66,7 @@ struct scheduler_cpu {
     uint32_t index;
     uint32_t levels;   // where something may be; written by set_levels, like the next two
     uint32_t level;    // of the deque that is next; TASK_PRIORITIES: none, or a list comes before it
-    deque_t *deque;    // that deque; scheduler.none: as above
+    deque_t *deque;    // that deque; the one behind the last: as above
     atomic_u64_t *idle;    // scheduler.idle; where a spawn has to fence, a word that says that somebody sleeps
     uint64_t ahead;        // tasks that the present run may still start before it looks at inbox and oldest
     uint64_t beyond;       // and after that: see room_of
@@ -97,7 +97,7 @@ struct scheduler_cpu {
     _Alignas(CPU_PAIR) atomic_u64_t bound; // task_t *
     _Alignas(CPU_PAIR) atomic_u32_t park;  // 1: asleep, or about to be
     atomic_u32_t attached;
-    deque_t deques[TASK_PRIORITIES];
+    deque_t deques[TASK_PRIORITIES + 1]; // per priority; and one that is always empty, and the CPU's own as a pop writes to it
 };
 
 struct scheduler_lockfree {
@@ -106,7 +106,6 @@ struct scheduler_lockfree {
     bool asymmetric;
     uint64_t first_generation;
     atomic_u64_t suspected; // see scheduler_cpu.idle
-    deque_t none;           // always empty: see scheduler_cpu.deque
     uint16_t *victims; // per CPU the others, nearest first
     scheduler_memory_t *memory; // NULL: the heap
     // Written now and then, read all the time.
@@ -168,7 +167,7 @@ static inline void set_levels(scheduler_cpu_t *on, uint32_t levels) {
     bool deques_alone = levels - 1 < LEVEL_LISTS_FROM - 1;
     on->levels = levels;
     on->level = deques_alone ? (uint32_t)__builtin_ctz(levels) : TASK_PRIORITIES;
-    on->deque = deques_alone ? &on->deques[on->level] : &on->scheduler->none;
+    on->deque = &on->deques[on->level];
 }
 
 // Something has been put there.

@@ -108,10 +108,13 @@ static void end_taking(scheduler_cpu_t *on) {
     on->beyond = 0;
 }
 
-// The deque that is next has none, or a look is due.
+// The deque that is next has none, or a look is due. What run_all has taken off for this start is put back meanwhile.
 static __attribute__((noinline)) task_t *take_next(scheduler_cpu_t *on) {
+    on->ahead++;
     task_t *task = on->ahead != 0 ? own_next_slowly(on) : NULL;
-    return task != NULL ? task : take_slowly(on);
+    task = task != NULL ? task : take_slowly(on);
+    on->ahead -= task != NULL ? 1 : 0;
+    return task;
 }
 
 static void again(scheduler_cpu_t *on, task_t *task) { queue_one(on->scheduler, task, on->index); }
@@ -217,7 +220,7 @@ static inline void run_one(scheduler_cpu_t *on, task_t *task) {
 // Once for each mode, so that no task pays for the choice.
 static inline __attribute__((always_inline)) void run_all(scheduler_cpu_t *on, bool asymmetric) {
     for (void *task = NULL;;) {
-        bool popped = on->ahead != 0 && deque_pop_in(on->deque, asymmetric, &task);
+        bool popped = on->ahead-- != 0 && deque_pop_in(on->deque, asymmetric, &task); // one access to `ahead` for both
         if (__builtin_expect(!popped, 0)) {
             task = take_next(on);
             if (task == NULL) {
@@ -225,8 +228,9 @@ static inline __attribute__((always_inline)) void run_all(scheduler_cpu_t *on, b
             }
         }
         if (begin(on, task)) {
-            on->ahead--;
             run_one(on, task);
+        } else {
+            on->ahead++;
         }
     }
 }
