@@ -8,6 +8,8 @@ bin := .venv/bin
 python := $(bin)/python
 # which tests the time goes into is shown at the end of every run
 durations := --durations=20 --durations-min=2
+# one worker more than CPUs, as many tests wait; which tests go together, and in which order, is in tests/conftest.py
+workers := -n $(shell expr $$(nproc) + 1) --no-loadscope-reorder
 
 .PHONY: help setup guests quickstart test test-slow lint tidy types bench bench-native docs check lock clean
 
@@ -24,7 +26,7 @@ quickstart: setup ## set up, then run the main job on this machine (under a minu
 	$(bin)/orch run playbook playbooks/quickstart.yml
 
 test: setup lint types ## set up, lint, types, and every test that takes seconds
-	$(python) -m pytest -m "not slow" $(durations)
+	$(python) -m pytest -m "not slow" $(workers) $(durations)
 
 test-slow: setup guests ## the tests that take minutes
 	$(python) -m pytest -m slow $(durations)

@@ -1,4 +1,4 @@
-"""Fixtures of more than one package: a lab of real sshds on loopback."""
+"""Fixtures of more than one package: a lab of real sshds on loopback; and which tests several workers do side by side."""
 
 from __future__ import annotations
 
@@ -47,6 +47,62 @@ class RunningLab:
 
     def kill(self, name: str) -> None:
         loopback.kill(self.name, name)
+
+
+#: Files whose tests take long and have nothing in common but what is built once: each test goes to whoever is free.
+APART = {
+    "tests/native/test_harness_run.py",
+    "tests/native/test_harness_stall.py",
+    "tests/native/test_harness_stop.py",
+    "tests/native/test_harness_tuned.py",
+    "tests/native/test_mutants.py",
+}
+#: One of each at a time: a Ray, a lab of sshds. Every other file is a group of its own.
+GROUPS = {
+    "ray": ("tests/run/",),
+    "lab": (
+        "tests/transport/",
+        "tests/fleet/",
+        "tests/lab/",
+        "tests/cli/test_hosts_cli.py",
+        "tests/engine/test_ship.py",
+        "tests/engine/test_survey.py",
+    ),
+}
+#: What takes longest is begun first, so that no worker is left alone with it at the end.
+LONG = (
+    "tests/native/test_ctest.py",
+    "tests/run/",
+    "tests/native/test_leaks.py",
+    *GROUPS["lab"],
+    "tests/native/",
+)
+
+
+def group(nodeid: str) -> str:
+    """With several workers (`-n`) the tests of one group go to one worker, one after the other."""
+    path = nodeid.split("::", 1)[0]
+    for name, beginnings in GROUPS.items():
+        if path.startswith(beginnings):
+            return name
+    return nodeid if path in APART else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = group
+    return scheduler
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((i for i, path in enumerate(LONG) if item.nodeid.startswith(path)), len(LONG))
+
+    if hasattr(config, "workerinput"):
+        items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,6 +26,7 @@ Exit status 0 if all were killed, or no decoy was, 1 if not, 2 for wrong usage, 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import re
@@ -173,9 +174,14 @@ def test_programs() -> set[str]:
 
 def make_build(variant: str, targets: set[str], jobs: int) -> Build:
     """Builds the targets from the sources as they are."""
-    run(["cmake", "--preset", variant], NATIVE, f"{variant} is not configured")
     command = ["cmake", "--build", "--preset", variant, "--parallel", str(jobs), "--target", *sorted(targets)]
-    run(command, NATIVE, f"{variant} does not build")
+    (NATIVE / "build").mkdir(exist_ok=True)
+    with (NATIVE / "build" / f".{variant}.lock").open(
+        "w"
+    ) as lock:  # as the tests take it: one builds there at a time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run(["cmake", "--preset", variant], NATIVE, f"{variant} is not configured")
+        run(command, NATIVE, f"{variant} does not build")
     build = Build(NATIVE / "build" / variant)
     for entry in json.loads((build.folder / "compile_commands.json").read_text()):
         words = [word for word in shlex.split(entry["command"]) if not word.startswith("-Werror")]

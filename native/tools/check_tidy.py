@@ -12,6 +12,7 @@ at every file again. Findings are printed once, also those of a header that many
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -44,13 +45,16 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 def compiled() -> dict[Path, list[str]]:
     """Each source that the build compiles, with the folders and definitions that it gets."""
-    for command in (
-        ["cmake", "--preset", "clang"],
-        ["cmake", "--build", "--preset", "clang", "--target", "build_id"],
-    ):
-        done = run(*command)
-        if done.returncode != 0:
-            raise Unusable(f"{' '.join(command)}: {done.stderr.strip()}")
+    BUILD.parent.mkdir(exist_ok=True)
+    with (BUILD.parent / ".clang.lock").open("w") as lock:  # as the tests take it: one builds there at a time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (
+            ["cmake", "--preset", "clang"],
+            ["cmake", "--build", "--preset", "clang", "--target", "build_id"],
+        ):
+            done = run(*command)
+            if done.returncode != 0:
+                raise Unusable(f"{' '.join(command)}: {done.stderr.strip()}")
     entries = json.loads((BUILD / "compile_commands.json").read_text())
     # Once each: over a file that is compiled for two programs, clang-tidy takes over what it believes from the first to the second.
     first = {entry["file"]: entry for entry in reversed(entries) if entry["file"].endswith(".c")}

@@ -1,4 +1,4 @@
-"""The real harness, built once per source and compiler into a cache beside the other build folders."""
+"""The real harness, from the builds that the C tests have, too."""
 
 from __future__ import annotations
 
@@ -10,19 +10,13 @@ from typing import Any
 
 import pytest
 from harness_calls import PATIENCE_S, Harness, Said, read_records
-
-from orchestrator.bundle.build import build
-
-NATIVE = Path(__file__).parents[2] / "native"
+from preset_builds import Harnesses
 
 
 @pytest.fixture(scope="session")
 def built() -> Mapping[str, Path]:
     """Variant → program, all from the real source tree."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ORCH_CACHE", str(NATIVE / "build" / "cache"))
-        bundle = build(NATIVE, ["release", "asan", "tsan"])
-    return {v.name: Path(v.file) for v in bundle.variants}
+    return Harnesses()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ token, and is made small before it is shown. The explorer's models and strategie
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from preset_builds import up_to_date
 
 pytestmark = pytest.mark.native
 NATIVE = Path(__file__).parents[2] / "native"
@@ -34,10 +34,7 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    build = ["cmake", "--build", "--preset", "release", "--parallel", str(os.cpu_count() or 1)]
-    for command in (["cmake", "--preset", "release"], [*build, "--target", "explore_faults"]):
-        subprocess.run(command, cwd=NATIVE, check=True, capture_output=True)
-    return NATIVE / "build" / "release" / "explore_faults"
+    return up_to_date("release", "explore_faults") / "explore_faults"
 
 
 def explore(program: Path, *words: str) -> tuple[int, list[dict[str, Any]], str]:

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from orchestrator.bundle.digest import snapshot
+from orchestrator.bundle.build import build
 
 pytestmark = pytest.mark.native
 NATIVE = Path(__file__).parents[2] / "native"
@@ -43,22 +42,12 @@ def test_it_uses_no_instruction_beyond_baseline_x86_64(built: Mapping[str, Path]
     assert not [part.partition("\n")[0] for part in ours if "%ymm" in part or "%zmm" in part]
 
 
-@pytest.mark.parametrize("generator", ["Unix Makefiles", "Ninja"])
-def test_the_same_source_gives_the_same_bytes_in_another_folder(
-    built: Mapping[str, Path], tmp_path: Path, generator: str
-) -> None:
-    if generator == "Ninja" and not shutil.which("ninja"):
-        generator = "Unix Makefiles"
-    source = tmp_path / "another" / "folder"
-    snapshot(NATIVE, source)
-    for command in (
-        ["cmake", "--preset", "release", "-G", generator, "-DORCH_TESTS=OFF"],
-        ["cmake", "--build", "--preset", "release", "--parallel", "2"],
-    ):
-        subprocess.run(command, cwd=source, check=True, capture_output=True)
-    other = source / "build" / "release" / "orch-harness"
-    assert _sha256(other) == _sha256(built["release"])
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+@pytest.mark.parametrize(
+    "variant", ["release", *(pytest.param(v, marks=pytest.mark.slow) for v in ("asan", "tsan"))]
+)
+def test_what_is_shipped_is_the_same_bytes_as_what_is_tested(built: Mapping[str, Path], variant: str) -> None:
+    """The bundle is compiled in another folder, without the tests, and by ninja where there is one: the same source gives the
+    same bytes all the same."""
+    (shipped,) = build(NATIVE, [variant]).variants
+    assert Path(shipped.file).resolve() != built[variant].resolve()
+    assert shipped.sha256 == hashlib.sha256(built[variant].read_bytes()).hexdigest()

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from preset_builds import up_to_date
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(900)]
 NATIVE = Path(__file__).parents[2] / "native"
@@ -30,12 +31,7 @@ LONG: set[str] = set()
 
 def programs() -> dict[str, list[str]]:
     """Name → command of every test of the release build, which is brought up to date first."""
-    jobs = str(os.cpu_count() or 1)
-    for command in (
-        ["cmake", "--preset", "release"],
-        ["cmake", "--build", "--preset", "release", "--parallel", jobs],
-    ):
-        subprocess.run(command, cwd=NATIVE, check=True, capture_output=True)
+    up_to_date("release")
     shown = subprocess.run(
         ["ctest", "--preset", "release", "--show-only=json-v1"],
         cwd=NATIVE,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness_calls import Said, read_records
+from preset_builds import up_to_date
 
 from orchestrator.lab import guest, initramfs
 from orchestrator.lab.guest import Done, Shape
@@ -59,9 +60,7 @@ def on_guest(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Done]:
     """One guest that does every order. Where this machine lacks an emulator or a kernel, the error says so."""
     guest.kernel()
     targets = ["orch-guest-init", "orch-harness", *TESTS]
-    for command in (["--preset", "release"], ["--build", "--preset", "release", "--target", *targets]):
-        done = subprocess.run(["cmake", *command], cwd=NATIVE, capture_output=True, text=True, timeout=900)
-        assert done.returncode == 0, done.stdout + done.stderr
+    up_to_date("release", *targets)
     init = RELEASE / "orch-guest-init"
     files = initramfs.with_libraries([RELEASE / name for name in ("orch-harness", *TESTS)])
     folder = tmp_path_factory.mktemp("guest")
