@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "asleep.h"
 #include "histogram.h"
 #include "history.h"
 #include "placement.h"
@@ -23,7 +24,10 @@ enum {
     FINISH_NS = 85 * MS,      /* SIGTERM: how long until the last oracles are given up */
     STACK_BYTES = 1024 * 1024
 };
-static const uint64_t STUCK_NS = 20000ull * MS; /* without SIGTERM: after this a worker is stuck */
+/* Without SIGTERM: after this a worker is stuck, if they had their chance: all of them slept at so many glances, or used as much of the
+ * CPUs. Who waits for a CPU is not stuck; only after GIVE_UP_NS that is all one. */
+static const uint64_t STUCK_NS = 20000ull * MS, GIVE_UP_NS = 600000ull * MS;
+enum { STUCK_GLANCES = 150 };
 
 /* ---- time ---- */
 static uint64_t process_start;
@@ -331,16 +335,39 @@ static bool wait_for_start(struct window *window) {
     return !stop_asked(window);
 }
 
+/* ---- the end ---- */
+static uint64_t processor_ns(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
+/* Or gone. */
+static bool all_asleep(const struct window *window) {
+    for (int i = 0; i < window->threads; i++)
+        if (!thread_is_asleep(window->seats[i].tid) && syscall(SYS_tgkill, getpid(), window->seats[i].tid, 0) == 0)
+            return false;
+    return true;
+}
+
+/* `waited` since the end of the window, when the process had used `used` of the CPUs; `asleep`: glances at which all workers slept. */
+static bool is_stuck(const struct window *window, uint64_t waited, uint64_t used, int *asleep) {
+    *asleep += all_asleep(window);
+    bool had_their_chance = *asleep >= STUCK_GLANCES || processor_ns() - used >= STUCK_NS;
+    return waited >= GIVE_UP_NS || (waited >= STUCK_NS && had_their_chance);
+}
+
 /* Until worker 0 is through finish; false where that takes too long. */
 static bool wait_for_finish(run_t *run) {
     struct window *window = run->window;
-    uint64_t begin = clock_ns();
+    uint64_t begin = clock_ns(), used = processor_ns();
+    int asleep = 0;
     while (!atomic_load_explicit(&window->finished, memory_order_acquire)) {
         uint64_t now = clock_ns();
         if (asked_to_stop_ns && now >= asked_to_stop_ns + FINISH_NS)
             return false;
-        if (now >= begin + STUCK_NS) {
-            run_fail(run, "a worker did not come to its end within 20 s of the end of the window: stuck");
+        if (is_stuck(window, now - begin, used, &asleep)) {
+            run_fail(run, "a worker did not come to its end within %.0f s of the end of the window: stuck", (double)(now - begin) * 1e-9);
             return false;
         }
         uint64_t until = now + GLANCE_NS;

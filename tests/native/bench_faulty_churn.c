@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "capability.h"
 
@@ -60,7 +61,13 @@ static status_t faulty_thread_join(faulty_table_t *table, faulty_thread_t **self
     return STATUS_OK;
 }
 
-static void faulty_thread_leave(faulty_thread_t *self) { (void)self; }
+static void faulty_thread_leave(faulty_thread_t *self) {
+    (void)self;
+    while (fault("sleeps_on"))
+        sleep(1);
+    for (volatile bool on = fault("runs_on"); on;)
+        continue;
+}
 
 static void lock(const faulty_table_t *t) {
     pthread_mutex_t *mutex = (pthread_mutex_t *)&t->lock;
