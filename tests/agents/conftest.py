@@ -25,7 +25,7 @@ from agents.wire import Entry, Limits, Order, dumps, encode, parse_entry
 Start = Callable[[], None]
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 10.0) -> bool:
+def wait_for(what: Callable[[], bool], seconds: float = 120.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if what():
@@ -60,7 +60,7 @@ class Host:
             [*self.python, str(self.archive), argv[0], "--spool", str(self.spool), *argv[1:]],
             input=stdin,
             capture_output=True,
-            timeout=60,
+            timeout=240,
             check=False,
             preexec_fn=prepare,
         )

@@ -44,7 +44,7 @@ def works(python: str, version: tuple[int, int]) -> bool:
     """A file of that name may be a stub for a version that is not installed."""
     code = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
     try:
-        done = subprocess.run([python, "-c", code], capture_output=True, timeout=30)
+        done = subprocess.run([python, "-c", code], capture_output=True, timeout=240)
     except OSError:
         return False
     return done.stdout.decode() == f"{version[0]}.{version[1]}"

@@ -33,7 +33,7 @@ FLEET = "hosts: [n1, n2, spare]\n"
 
 def orch(*words: str | Path) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "orchestrator.cli.app", *map(str, words)]
-    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=240)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +25,7 @@ jobs:
 def silent() -> Iterator[socket.socket]:
     """A port that accepts and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(60)
+        server.settimeout(240)
         yield server
 
 
@@ -34,7 +33,7 @@ def silent() -> Iterator[socket.socket]:
 def test_it_leaves_at_once_with_130(silent: socket.socket, tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "playbook.yml").write_text(PLAYBOOK)
     (tmp_path / "fleet.yml").write_text(
-        f"hosts:\n  silent:\n    ssh: {{host: 127.0.0.1, port: {silent.getsockname()[1]}, user: nobody}}\n"
+        f"hosts:\n  silent:\n    ssh: {{host: 127.0.0.1, port: {silent.getsockname()[1]}, user: nobody, timeout: 1h}}\n"
     )
     runs = tmp_path / "runs"
     process = subprocess.Popen(
@@ -50,11 +49,8 @@ def test_it_leaves_at_once_with_130(silent: socket.socket, tmp_path: Path, words
     )
     peer, _ = silent.accept()
     with peer:
-        before = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-        # the host has 10 s to say something, twice
-        assert time.monotonic() - before < 8, err
+        out, err = process.communicate(timeout=240)  # the host has an hour to say something
     assert process.returncode == 130, err
     assert "Traceback" not in out + err
     assert ("nothing was run" in err) == (words[0] == "run")

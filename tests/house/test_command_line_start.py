@@ -17,7 +17,7 @@ def orch(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedP
     command = [sys.executable, *python, "-m", "orchestrator.cli.app", *arguments]
     environment = {"PATH": "/usr/bin:/bin", "COLUMNS": "200", "NO_COLOR": "1", "LANG": "C.UTF-8"}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
 
 

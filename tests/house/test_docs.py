@@ -98,7 +98,7 @@ def test_every_key_of_an_inventory_is_documented() -> None:
 
 def test_generated_pages_are_current() -> None:
     command = [sys.executable, "docs/generate.py", "--check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}run `make docs` and commit what it writes"
 
 

@@ -30,7 +30,7 @@ SHAPES = {"bootstrap", "facts", "wire", "workloads"}
 def lint_imports(tree: Path) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).parent / "lint-imports"
     return subprocess.run(
-        [program, "--no-cache"], cwd=tree, capture_output=True, text=True, timeout=120, check=False
+        [program, "--no-cache"], cwd=tree, capture_output=True, text=True, timeout=240, check=False
     )
 
 

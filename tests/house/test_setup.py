@@ -29,7 +29,7 @@ def bare(tmp_path: Path) -> tuple[Path, dict[str, str]]:
 
 def setup(tree: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", tree / ".ci" / "setup"], env=environment, capture_output=True, text=True, timeout=60
+        ["bash", tree / ".ci" / "setup"], env=environment, capture_output=True, text=True, timeout=240
     )
 
 

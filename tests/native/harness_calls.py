@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 #: Every harness run of these tests ends by itself within a few seconds; this only ends a hanging one.
-PATIENCE_S = 60
+PATIENCE_S = 240
 
 
 @dataclass(frozen=True)

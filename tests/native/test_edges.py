@@ -72,7 +72,7 @@ BREACHES = {
 
 def run_checker(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(CHECKER), *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, str(CHECKER), *arguments], capture_output=True, text=True, timeout=240
     )
 
 

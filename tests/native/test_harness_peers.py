@@ -25,7 +25,7 @@ def test_missing_packages_are_one_line_with_the_command(tmp_path: Path) -> None:
         "peers",
         "-DCMAKE_IGNORE_PATH=/usr/include",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode != 0
     (line,) = error_lines(done.stdout + done.stderr)
     assert re.search(r"apt-get install -y .*libck-dev", line)

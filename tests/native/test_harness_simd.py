@@ -18,7 +18,7 @@ WIDTHS = ["portable", "avx2", "avx512"]
 def run(harness: Path, simd: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "ORCH_SIMD": simd}
     return subprocess.run(
-        [str(harness), *arguments], capture_output=True, text=True, timeout=60, env=environment
+        [str(harness), *arguments], capture_output=True, text=True, timeout=240, env=environment
     )
 
 

@@ -20,8 +20,9 @@ VARIANTS = ["release", "asan", "tsan"]
 OFTEN = ("--set", "stall_ms=10", "--set", "stall_every_ms=10")
 #: Everything but checks: somebody is nearly always inside the table.
 CHANGES = ("--set", "check=0")
-#: A freeze that misses the critical section shows nothing; so many runs that all miss are beyond chance.
-ATTEMPTS = 6
+#: Lengths of one run after the other until one shows what it may: a freeze that misses the critical section shows nothing, and on
+#: a busy machine there are few.
+ATTEMPTS = ("1", "1", "1", "4", "4", "16")
 
 
 def arguments(bench: str, *more: str, seconds: str = "1", threads: int = 4) -> list[str]:
@@ -40,16 +41,19 @@ def counters(said: Said) -> dict[str, float]:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_whoever_is_frozen_in_the_lock_free_table_the_others_go_on(harness: Harness, variant: str) -> None:
-    said = harness(*arguments("capability_churn", *OFTEN), variant=variant)
-    assert (said.status, said.errors, said.of("violation")) == (0, "", [])
-    assert contracts(said) == ["C1", "C2", "C3", "C4", "C5", "C6"]
-    assert counters(said)["stalls"] >= 2
+    for seconds in ATTEMPTS:
+        said = harness(*arguments("capability_churn", *OFTEN, seconds=seconds), variant=variant)
+        assert (said.status, said.errors, said.of("violation")) == (0, "", [])
+        assert contracts(said) == ["C1", "C2", "C3", "C4", "C5", "C6"]
+        if counters(said)["stalls"] >= 2:
+            return
+    raise AssertionError("hardly anybody was frozen")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_lock_is_seen_by_who_waits_for_its_frozen_holder(harness: Harness, variant: str) -> None:
-    for seed in range(ATTEMPTS):
-        call = arguments("baseline_churn", *OFTEN, *CHANGES, "--seed", str(seed))
+    for seed, seconds in enumerate(ATTEMPTS):
+        call = arguments("baseline_churn", *OFTEN, *CHANGES, "--seed", str(seed), seconds=seconds)
         said = harness(*call, variant=variant)
         if said.of("violation"):
             break
@@ -76,15 +80,18 @@ def test_c4_is_claimed_only_where_workers_are_frozen(harness: Harness, listing: 
 
 
 def test_even_a_short_run_with_the_standard_settings_freezes_somebody(harness: Harness) -> None:
-    said = harness(*arguments("capability_churn", seconds="0.5", threads=2))
-    assert "C4" in contracts(said)
-    assert counters(said)["stalls"] + counters(said)["stalls_unjudged"] >= 1
+    for _ in ATTEMPTS:
+        said = harness(*arguments("capability_churn", seconds="0.5", threads=2))
+        assert "C4" in contracts(said)
+        if counters(said)["stalls"] + counters(said)["stalls_unjudged"] >= 1:
+            return
+    raise AssertionError("nobody was frozen")
 
 
-def test_a_process_that_is_not_run_for_a_while_is_not_accused(built: Mapping[str, Path]) -> None:
+def stopped_now_and_then(harness: Path, seconds: str) -> Said:
     """More threads than CPUs, on one CPU, and now and then the whole process is stopped."""
-    call = arguments("capability_churn", *OFTEN, "--cpus", ",".join(["0"] * 8), threads=8, seconds="1.5")
-    with subprocess.Popen([str(built["release"]), *call], stdout=subprocess.PIPE, text=True) as process:
+    call = arguments("capability_churn", *OFTEN, "--cpus", ",".join(["0"] * 8), threads=8, seconds=seconds)
+    with subprocess.Popen([str(harness), *call], stdout=subprocess.PIPE, text=True) as process:
         ended = threading.Event()
 
         def stop_and_go() -> None:
@@ -100,21 +107,40 @@ def test_a_process_that_is_not_run_for_a_while_is_not_accused(built: Mapping[str
         ended.set()
         beside.join()
         process.wait(timeout=PATIENCE_S)
-    said = Said(process.returncode, read_records(text), "")
-    assert (said.status, said.of("violation")) == (0, [])
-    assert counters(said)["stalls"] >= 1
+    return Said(process.returncode, read_records(text), "")
+
+
+def test_a_process_that_is_not_run_for_a_while_is_not_accused(built: Mapping[str, Path]) -> None:
+    for seconds in ("1.5", *ATTEMPTS):
+        said = stopped_now_and_then(built["release"], seconds)
+        assert (said.status, said.of("violation")) == (0, [])
+        if counters(said)["stalls"] >= 1:
+            return
+    raise AssertionError("nobody was frozen")
+
+
+def stopped_after(harness: Path, pause_s: float) -> Said:
+    frozen = ("--set", "stall_ms=1000", "--set", "stall_every_ms=10")
+    call = arguments("capability_churn", *frozen, seconds="600", threads=2)
+    with subprocess.Popen([str(harness), *call], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        head = process.stdout.readline()
+        time.sleep(pause_s)
+        process.send_signal(signal.SIGTERM)
+        rest = process.communicate(timeout=PATIENCE_S)[0]
+    return Said(process.returncode, read_records(head + rest), "")
 
 
 def test_a_stop_is_answered_while_a_worker_is_frozen(built: Mapping[str, Path]) -> None:
     """It thaws: else the worker could not leave, and the last oracles would be missing."""
-    frozen = ("--set", "stall_ms=1000", "--set", "stall_every_ms=10")
-    call = arguments("capability_churn", *frozen, seconds="600", threads=2)
-    with subprocess.Popen([str(built["release"]), *call], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        head = process.stdout.readline()
-        time.sleep(0.3)  # it is frozen after 60 ms, for a second
-        process.send_signal(signal.SIGTERM)
-        said = Said(0, read_records(head + process.communicate(timeout=PATIENCE_S)[0]), "")
-    assert process.returncode == 0
-    assert said.result["status"] == "stopped"
-    assert counters(said)["stalls"] == 1, "the counters of finish are there, too"
+    for pause_s in (
+        0.3,
+        1,
+        3,
+        9,
+    ):  # from 60 ms on somebody is frozen nearly all the time; on a busy machine later
+        said = stopped_after(built["release"], pause_s)
+        assert (said.status, said.result["status"]) == (0, "stopped")
+        if counters(said)["stalls"] >= 1:  # the counters of finish are there, too
+            return
+    raise AssertionError("nobody was frozen when it was stopped")

@@ -51,7 +51,7 @@ def press_ctrl_c(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
-def wait_for(what: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+def wait_for(what: Callable[[], Any], timeout_s: float = 240.0) -> Any:
     """The first true answer of ``what``."""
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:

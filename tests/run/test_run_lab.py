@@ -70,7 +70,7 @@ def test_a_host_that_dies_during_the_run_is_lost_and_the_others_complete(
     process = start("run", "playbook", book(tmp_path, 4), *words)
     wait_for(lambda: list((tmp_path / "runs").glob(f"*/journal/{spare}/wait-*.ndjson")))
     lab.kill(spare)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 3, err
     assert json.loads(out)["verdict"] == "unknown"
     run = only_run(tmp_path / "runs")
