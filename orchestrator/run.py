@@ -349,7 +349,8 @@ def prepare(
     for step in runnable:
         answer = shipped[step.host]
         if isinstance(answer, RemoteFailed):
-            reasons.setdefault(step.id, ("step_failed", answer.what))
+            # a disk that is full says nothing about what was to run there
+            reasons.setdefault(step.id, ("step_lost", answer.what))
         elif isinstance(answer, OrchError):
             reasons[step.id] = ("step_lost", str(answer))
     reasons.update({s.id: away[s.host] for s in planned if s.host in away})
@@ -380,7 +381,7 @@ def _unmet(step: StepPlan, built: Built, found: Survey) -> tuple[str, str] | Non
 
 def _note_host(folder: RunFolder, host: str, found: Survey, answer: Shipped | OrchError | None) -> None:
     why = found.unreachable.get(host, "")
-    if isinstance(answer, LinkError) and not isinstance(answer, RemoteFailed):
+    if isinstance(answer, LinkError):
         why = str(answer)
     data: dict[str, Any] = {"host": host, "status": "lost" if why else "ok", "reason": why}
     data["bytes_shipped"] = answer.bytes_sent if isinstance(answer, Shipped) else 0

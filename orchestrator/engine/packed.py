@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from functools import lru_cache
 from pathlib import Path
 
 from orchestrator.bundle.cache import folder, write_atomically
+from orchestrator.errors import SetupError
 
 #: of Zstandard; higher ones save less time on the way than they cost here
 LEVEL = 3
@@ -40,7 +42,9 @@ def _packed(digest: str, source: Path) -> bytes:
     import pyarrow as pa
 
     made: bytes = pa.Codec("zstd", compression_level=LEVEL).compress(source.read_bytes(), asbytes=True)
-    write_atomically(kept, made)
+    # a cache that takes no more is no reason not to send
+    with contextlib.suppress(SetupError):
+        write_atomically(kept, made)
     return made
 
 
