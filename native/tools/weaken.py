@@ -139,7 +139,7 @@ def sources() -> list[Path]:
     headers = [
         path for path in sorted((NATIVE / "include").glob("*.h")) if not path.name.startswith("atomics")
     ]
-    return [path for path in kernel + headers if path.name not in {"atomics.c", "atomics_noise.c"}]
+    return [path for path in kernel + headers if not path.name.startswith("atomics")]
 
 
 def weakenings_of(path: Path) -> Iterator[Weakening]:
