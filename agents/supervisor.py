@@ -17,6 +17,7 @@ import traceback
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from agents import limits, vitals
+from agents.backtrace import backtrace, elsewhere
 from agents.journal import JournalFull, Writer
 from agents.launch import MARK, Launch
 from agents.lines import Line, Splitter, record_of
@@ -89,6 +90,7 @@ class Supervisor:
         self.selector.register(self.signals.fd, selectors.EVENT_READ)
         self.streams: List[_Stream] = []
         self.child = 0
+        self.program = ""
         self.status: Optional[int] = None
         self.reason: Optional[str] = None
         self.message = ""
@@ -143,6 +145,7 @@ class Supervisor:
             preexec_fn=limits.before_exec(self.order.limits.core_bytes, self.affinity),  # noqa: PLW1509 - one thread only
             bufsize=0,
         )
+        self.program = argv[0]
         # it is waited for with wait4, together with whatever it leaves behind
         child.returncode = 0
         self.child = child.pid
@@ -413,8 +416,9 @@ class Supervisor:
         core = ""
         if self.reason not in ("disk", "error") and self.status is not None and os.WCOREDUMP(self.status):
             core = limits.find_core(self.child, self.launch.folder, self.began_wall)
-            where = core or "where the system keeps them"
-            self._note("core dump: %s" % where)
+            self._note("core dump: %s" % (core or elsewhere()))
+            for line in backtrace(self.program, core) if core else ():
+                self._note("backtrace: %s" % line)
         return {
             "reason": self.reason or "exited",
             "exit": code,

@@ -168,7 +168,9 @@ class _Job:
         told = reports(str(line.data.get("text", "")) for line in lines)
         found += [Seen(step, launch, r.kind, r.functions, r.text, lines[0].t) for r in told]
         t = max((r.t for r in said), default=0.0)
-        return found or [Seen(step, launch, _name(end.kind, end.text), (), end.text, t)]
+        return found or [
+            Seen(step, launch, _name(end.kind, end.text), (), end.text, t, trace=_backtrace(said))
+        ]
 
     # -- gates ---------------------------------------------------------------------------------------------
 
@@ -326,6 +328,12 @@ def _described(step: StepPlan, launch: int, row: _Row) -> Seen:
 def _executions(rows: Iterable[_Row]) -> float:
     counted = (r.data for r in rows if r.kind == "counter" and r.data.get("name") == "executions")
     return sum(_positive(data.get("value")) for data in counted)
+
+
+def _backtrace(rows: Iterable[_Row]) -> str:
+    """Of a core dump, as the agent noted it."""
+    texts = (str(r.data.get("text", "")) for r in rows if r.kind == "note")
+    return "\n".join(t.removeprefix("backtrace: ") for t in texts if t.startswith("backtrace: "))
 
 
 def _ran(end: _Row) -> bool:

@@ -21,6 +21,7 @@ from orchestrator.fleet.seat import Halt
 from orchestrator.model.address import Address
 from orchestrator.model.outcome import Status
 from orchestrator.model.plan import StepPlan
+from orchestrator.model.race import WORKLOAD as RACE
 from orchestrator.stops import STOPS, Decision, LaunchPolicy, Stop
 from orchestrator.transport import open_link
 from orchestrator.transport.link import Link
@@ -102,6 +103,8 @@ def _rounds(host: _Host, steps: list[_Step], stops: list[Stop], halt: Halt) -> I
         backwards = not backwards
 
 
+#: Of a core dump of a step that looks for races.
+CORE_BYTES = 256 << 20
 #: A reason that starts with this is a normal end: the job asked for that much and has had it.
 COMPLETE = "complete: "
 
@@ -327,5 +330,10 @@ def order_of(unit: Unit, step: StepPlan, launch: int) -> Order:
         seconds=step.seconds,
         interval_s=step.interval_s,
         seed=(step.seed + launch) % 2**63,
-        limits=Limits(wall_s=unit.job.wall_s, memory_bytes=unit.job.memory_bytes),
+        limits=Limits(unit.job.wall_s, unit.job.memory_bytes, core_bytes=_core_bytes(step)),
     )
+
+
+def _core_bytes(step: StepPlan) -> int:
+    """A search for races keeps what a crash leaves. Sanitizers say more themselves, and reserve more memory than a disk has."""
+    return CORE_BYTES if step.workload == RACE and step.variant not in ("asan", "tsan") else 0

@@ -224,6 +224,17 @@ def test_a_window_that_cannot_be_judged_leaves_its_subject_unknown(tmp_path: Pat
     assert "could not be judged" in found.summary
 
 
+def test_a_crash_is_shown_with_where_its_threads_were(tmp_path: Path) -> None:
+    step = stressed(0, "plain")
+    case = Case(tmp_path, step)
+    end = rf.ended(exit=None, signal=11)
+    entries = rf.launch_entries(step, records=[rf.hello(step)], end=end, notes=["backtrace: #0 deque_pop ()"])
+    case.builder.launch(step, entries).say("step_done", step)
+    (found,) = races(case.done())
+    assert found.verdict is Verdict.VIOLATED
+    assert "#0 deque_pop ()" in found.evidence[0].text
+
+
 def test_a_write_into_poisoned_memory_is_a_use_after_free(tmp_path: Path) -> None:
     step = stressed(0, "poison")
     said = ["poison: byte 8 of a block of 24 was written after the block was freed"]

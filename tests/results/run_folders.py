@@ -139,6 +139,7 @@ def launch_entries(
     *,
     output: Sequence[str] = (),
     stderr: Sequence[str] = (),
+    notes: Sequence[str] = (),
     t: float = T0,
 ) -> list[Entry]:
     """One launch, whole. ``records`` None: those of a good launch; ``end`` None: a good end; {}: no end."""
@@ -161,6 +162,7 @@ def launch_entries(
     kinds += [("output", {"stream": "stderr", "text": text}) for text in stderr]
     kinds += [("record", r) for r in (good_records(of) if records is None else records)]
     kinds += [("vital", {"rss": 1 << 20})]
+    kinds += [("note", {"text": text}) for text in notes]
     kinds += [("ended", ended() if end is None else end)] if end != {} else []
     return [
         Entry(n, number, t + n * 0.2, 100.0 + n * 0.2, kind, data) for n, (kind, data) in enumerate(kinds)
