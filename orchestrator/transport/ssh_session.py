@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import socket
 import sys
 import threading
@@ -117,7 +118,7 @@ def open_session(address: Address) -> Session:
     """Logged in, or a `LinkError` that says why not."""
     way = route(address)
     hops = [*way.jumps, way]
-    sock = _dial(address, hops[0])
+    sock = _dial(address, hops[0], hops[-1])
     session: Session | None = None
     try:
         for number, hop in enumerate(hops):
@@ -149,7 +150,7 @@ def offered_key(address: Address, key_type: str) -> bytes | None:
             outer = open_session(_as_address(address, way, last))
             session = Session(Transport(_through(address, outer, way)), outer.socket, (outer.transport,))
         else:
-            sock = _dial(address, way)
+            sock = _dial(address, way, way)
             session = Session(Transport(sock), sock)
         return _offered(address, session, way, key_type)
     finally:
@@ -177,13 +178,13 @@ def _as_address(address: Address, way: Route, hop: Route) -> Address:
     return replace(address, host=hop.host, port=hop.port, user=hop.user, jump=jumps or "none")
 
 
-def _dial(address: Address, hop: Route) -> socket.socket:
+def _dial(address: Address, hop: Route, last: Route) -> socket.socket:
     lab_gate.check(address)
     seconds = address.connect_timeout_s
     try:
         sock = socket.create_connection((hop.host, hop.port), timeout=seconds)
     except OSError as e:
-        raise _dial_error(address, hop, e) from e
+        raise _dial_error(address, hop, e, is_jump=hop is not last) from e
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S)
@@ -202,16 +203,16 @@ _DIAL_ERRORS: dict[int, tuple[str, str]] = {
 }
 
 
-def _dial_error(address: Address, hop: Route, error: OSError) -> LinkError:
+def _dial_error(address: Address, hop: Route, error: OSError, *, is_jump: bool) -> LinkError:
+    target = f"the jump host {hop.target}" if is_jump else hop.target
     if isinstance(error, socket.gaierror):
-        return Unreachable(
-            address.name, f"unknown host name {hop.host}", "set `ssh: {host: …}` in the inventory"
-        )
+        hint = "see `ssh: {jump: …}` of the inventory" if is_jump else "set `ssh: {host: …}` in the inventory"
+        return Unreachable(address.name, f"unknown host name {hop.host}", hint)
     if isinstance(error, TimeoutError):
-        what = f"no answer from {hop.target} within {address.connect_timeout_s:g} s"
+        what = f"no answer from {target} within {address.connect_timeout_s:g} s"
         return Unreachable(address.name, what, "is the host up, and does a firewall drop the packets?")
     what, hint = _DIAL_ERRORS.get(error.errno or 0, ("{0}: " + (error.strerror or str(error)), ""))
-    return Unreachable(address.name, what.format(hop.target), hint)
+    return Unreachable(address.name, what.format(target), hint)
 
 
 def _through(address: Address, session: Session, hop: Route) -> paramiko.Channel:
@@ -366,6 +367,11 @@ def _log_in(address: Address, transport: Transport, hop: Route, *, last: bool) -
 def _file_keys(hop: Route, tried: list[str]) -> Iterator[tuple[str, paramiko.PKey]]:
     for path in hop.keys:
         try:
+            about = path.stat()
+            if about.st_uid == os.getuid() and about.st_mode & 0o077:
+                # as ssh does: whoever could read it may have it
+                tried.append(f"{path} (open to others, so it is not used: chmod 600 it)")
+                continue
             yield str(path), paramiko.PKey.from_path(path)
         except FileNotFoundError:
             if hop.keys_named:

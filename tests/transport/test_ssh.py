@@ -120,7 +120,19 @@ def test_a_key_that_is_missing_or_locked_is_said(lab: Any, tmp_path: Path) -> No
     assert "passphrase" in refused(lab.address("h1", key=locked), LoginRefused).what
     broken = tmp_path / "broken"
     broken.write_text("not a key")
+    broken.chmod(0o600)
     assert "cannot be read" in refused(lab.address("h1", key=broken), LoginRefused).what
+
+
+def test_a_key_that_others_may_read_is_not_used_and_the_command_that_mends_it_is_said(
+    lab: Any, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    key.write_bytes((lab.lab.path / "user").read_bytes())
+    key.chmod(0o640)
+    assert "chmod 600" in refused(lab.address("h1", key=key), LoginRefused).what
+    key.chmod(0o600)
+    open_link(lab.address("h1", key=key)).close()
 
 
 def test_a_host_that_has_had_enough_of_our_keys_is_a_refused_login(lab: Any, home: Path) -> None:

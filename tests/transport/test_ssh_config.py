@@ -116,6 +116,11 @@ def test_a_host_is_reached_by_its_alias_through_a_jump_host(lab: Any, home: Path
 
 
 @pytest.mark.sshd
+def test_a_jump_host_that_cannot_be_reached_is_said_to_be_one(lab: Any) -> None:
+    with pytest.raises(Unreachable, match=r"nothing listens on the jump host 127\.0\.0\.1 port 1 "):
+        open_link(lab.address("h2", jump="127.0.0.1:1"))
+
+
 def test_a_jump_host_that_does_not_reach_the_host_is_said(lab: Any, home: Path) -> None:
     h1 = lab.lab.host("h1")
     jump = f"{lab.lab.user}@{h1.address}:{h1.port}"
