@@ -59,12 +59,13 @@ APART = {
 }
 #: One of each at a time: a Ray, a lab of sshds. Every other file is a group of its own.
 GROUPS = {
-    "ray": ("tests/run/",),
+    "ray": ("tests/run/", "tests/engine/test_spread.py"),
     "lab": (
         "tests/transport/",
         "tests/fleet/",
         "tests/lab/",
         "tests/cli/test_hosts_cli.py",
+        "tests/engine/test_bootstrap.py",
         "tests/engine/test_ship.py",
         "tests/engine/test_survey.py",
     ),
@@ -101,6 +102,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def place(item: pytest.Item) -> int:
         return next((i for i, path in enumerate(LONG) if item.nodeid.startswith(path)), len(LONG))
 
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()} & {"ray", "sshd"}
+        if marks and group(item.nodeid) not in GROUPS:
+            raise pytest.UsageError(
+                f"{item.path.name} is marked {marks}: name it in GROUPS of tests/conftest.py"
+            )
     if hasattr(config, "workerinput"):
         items.sort(key=place)
 
