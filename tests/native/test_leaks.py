@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from preset_builds import up_to_date
 
-pytestmark = [pytest.mark.native, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.native, pytest.mark.timeout(3000)]
 NATIVE = Path(__file__).parents[2] / "native"
 FOUND = 99
 VALGRIND = [
