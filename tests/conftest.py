@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from orchestrator.lab import loopback
 from orchestrator.model.address import Address
 from orchestrator.transport import Link
 
 LAB_HOSTS = 4
+
+# how long an example takes says more of the machine than of what is tested
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 class RunningLab:
