@@ -17,7 +17,7 @@ from orchestrator.lab import labs, life, processes, rack
 from orchestrator.lab.labs import Lab, LabHost
 
 _WIRE = Path(__file__).parent / "wire.py"
-_STILL_S = 5.0
+_STILL_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _resize(lab: Lab, host: LabHost, size: str) -> None:
     mount -o "remount,size=${2:-$((($3 - $4) * $5))}" "$1"
     """
     argv = [*rack.inside(lab), "sh", "-c", script, "sh", str(lab.path / "mnt" / host.name), size]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
         raise SetupError(f"lab {lab.name}", f"the disk of {host.name} keeps its size: {done.stderr.strip()}")
 

@@ -31,7 +31,7 @@ HOSTS_MAX = 250
 DISK_BYTES = 512 * 2**20
 CONTROLLER, PREFIX = "10.77.0.1", 16
 _HERE = Path(__file__).parent
-_START_S = 60.0
+_START_S = 120.0
 #: folders that a host has of its own (host.sh)
 _ITS_OWN = ("/root", "/home", "/tmp", "/run", "/var/tmp", "/mnt", "/media")  # noqa: S108 - named, not used
 _PARTS = (("net", "net"), ("mount", "mnt"), ("uts", "uts"), ("ipc", "ipc"), ("pid", "pid"))
@@ -80,7 +80,7 @@ def why_not() -> str:
     command = [*_unshare(), "sh", "-c", f"{script} && ip link add v1 type veth peer name p1"]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=20, check=False, env={"PATH": path()}
+            command, capture_output=True, text=True, timeout=_START_S, check=False, env={"PATH": path()}
         )
     except (OSError, subprocess.TimeoutExpired) as e:
         return f"network namespaces cannot be had here: {e}"
@@ -242,7 +242,13 @@ def run_ip(lab: Lab, lines: Sequence[str], *, force: bool = False) -> None:
     command = [*at_controller(lab), "ip", *(["-force"] if force else []), "-batch", "-"]
     text = "\n".join(lines) + "\n"
     done = subprocess.run(
-        command, input=text, capture_output=True, text=True, timeout=60, check=False, env={"PATH": path()}
+        command,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=_START_S,
+        check=False,
+        env={"PATH": path()},
     )
     if done.returncode != 0 and not force:
         raise SetupError(f"lab {lab.name}", f"ip: {' / '.join(done.stderr.strip().splitlines()[-2:])}")

@@ -125,8 +125,10 @@ def test_the_exit_code_of_a_command_on_a_host_is_ours(demo: str) -> None:
 
 
 def test_a_second_lab_of_the_same_name_is_refused(demo: str) -> None:
-    done = orch("lab", "up", "demo", "--hosts", "1")
-    assert (done.returncode, done.stderr) == (2, "orch: lab: demo is up already (orch lab down demo)\n")
+    with pytest.raises(InputError, match="demo is up already") as refused:
+        rack.up("demo", 1)
+    assert refused.value.hint == "orch lab down demo"
+    assert all(host.alive for host in labs.load(demo).hosts)
 
 
 def test_a_killed_host_is_dead_to_the_others_and_comes_back_with_its_disk(demo: str) -> None:
@@ -136,24 +138,24 @@ def test_a_killed_host_is_dead_to_the_others_and_comes_back_with_its_disk(demo: 
         "echo kept > /root/kept; echo lost > /tmp/lost; setsid sleep 1000 </dev/null >/dev/null 2>&1 &",
     )
     life.kill(demo, "h2")
-    assert orch("lab", "status", demo).returncode == 3
-    done = orch("hosts", "ping", "-i", "lab:demo", "--json")
-    assert done.returncode == 3
-    assert orch("lab", "exec", demo, "h2", "--", "true").returncode == 2
+    assert CliRunner().invoke(app, ["status", demo]).exit_code == 3
+    assert orch("hosts", "ping", "-i", "lab:demo", "--json").returncode == 3
+    with pytest.raises(InputError, match="h2 is dead"):
+        rack.on_host(labs.load(demo), labs.load(demo).host("h2"))
     life.revive(demo, "h2")
     assert orch("hosts", "ping", "-i", "lab:demo").returncode == 0
     assert on(demo, "h2", "cat /root/kept; ls /tmp; ps -e -o comm= | grep -c sleep || true") == "kept\n0"
 
 
 def test_two_racks_have_the_same_addresses_and_do_not_meet(demo: str) -> None:
-    assert orch("lab", "up", "other", "--hosts", "1").returncode == 0
+    rack.up("other", 1)
     on("other", "h1", "echo other > /root/who")
     on("demo", "h1", "echo demo > /root/who")
     for name in ("demo", "other"):
         done = orch("hosts", "ping", "-i", f"lab:{name}", "--limit", "h1")
         assert done.returncode == 0, done.stdout + done.stderr
         assert on(name, "h1", "cat /root/who") == name
-    assert orch("lab", "down", "other").returncode == 0
+    life.down("other")
 
 
 def test_ending_the_first_process_of_a_rack_ends_all(state: Path) -> None:
@@ -179,7 +181,7 @@ def test_a_killed_up_leaves_nothing_that_runs(state: Path) -> None:
             time.sleep(0.001)
         making.kill()
     assert nothing_left(path)
-    assert orch("lab", "up", "half", "--hosts", "1").returncode == 0
+    rack.up("half", 1)
     life.down("half")
 
 
