@@ -257,19 +257,21 @@ static bool enter(worker_t *worker) {
     return status == STATUS_OK;
 }
 
-/* Our jobs that are not over; each is unblocked, whatever it is doing. */
-static uint32_t drain(state_t *s) {
+/* Our jobs that are not over; each is unblocked, whatever it is doing. `adrift`: those that were not blocked. */
+static uint32_t drain(state_t *s, uint32_t *adrift) {
     uint32_t open = 0;
     for (uint32_t i = 0; i < s->size; i++)
         if (s->jobs[i].task && !end_job(s, &s->jobs[i])) {
             open++;
+            *adrift += state_of(s, &s->jobs[i]) != TASK_STATE_BLOCKED;
             unblock_job(s, &s->jobs[i]);
         }
     return open;
 }
 
-/* Nothing is queued and nothing runs, again and again, and yet a job is not over. */
-static bool is_lost(state_t *s, uint32_t idle) {
+/* Nothing is queued and nothing runs. Of a job of ours that is then not over, and not blocked, nobody knows any more; in this order, for between
+ * a look at the jobs and one at the account somebody may end them. */
+static bool is_quiet(state_t *s, uint32_t idle) {
     scheduler_stats_t stats = WORK(stats)(s->shared->scheduler);
     return idle > LOST_AFTER && stats.accepted == stats.started && stats.started == stats.finished;
 }
@@ -279,11 +281,12 @@ static void leave(worker_t *worker) {
     state_t *s = worker->state;
     bool over = false;
     for (uint32_t idle = 0; !over || atomic_load(&s->shared->over) < atomic_load(&s->shared->entered);) {
-        uint32_t open = over ? 0 : drain(s);
+        bool quiet = !over && is_quiet(s, idle);
+        uint32_t adrift = 0, open = over ? 0 : drain(s, &adrift);
         idle = WORK(run)(s->on, 256) > 0 ? 0 : idle + 1;
-        bool lost = open > 0 && is_lost(s, idle);
+        bool lost = quiet && adrift > 0;
         if (lost)
-            run_violation(worker, "S1", "%u tasks are nowhere to be found", open);
+            run_violation(worker, "S1", "%u tasks are nowhere to be found", adrift);
         if (!over && (open == 0 || lost)) {
             over = true;
             atomic_fetch_add(&s->shared->over, 1);
