@@ -68,7 +68,8 @@ exit 0
 )
 
 # A part is begun as a copy of what an earlier one has, for whoever makes that one may still be at it. Only one that was cut, and
-# has got further, stays: everything else that can go wrong would go wrong again.
+# has got further, stays: everything else that can go wrong would go wrong again. Whoever is first removes what others have of the same blob:
+# they fail, see that it is there, and have not failed.
 _TAKE = (
     _IS
     + """
@@ -76,24 +77,29 @@ folder=$1 digest=$2 size=$3 way=$4 part=$5 from=$6 old=$7
 umask 077
 cd "$folder" || exit 1
 trap 'rm -f -- "$part" "$part.whole"' EXIT
-cut() {
-  arrived=$(wc -c <"$part")
-  [ "$arrived" -lt "$size" ] || return 1
-  [ "$arrived" -le "$from" ] || { trap - EXIT; rm -f "$part.whole"; }
-  echo "only a part of it arrived" >&2
+fail() {
+  [ -f "$digest" ] && is "$digest" "$digest" && exit 0
+  arrived=$(wc -c 2>/dev/null <"$part") || arrived=$size
+  if [ "$arrived" -lt "$size" ] && [ "$1" = short ]; then
+    [ "$arrived" -le "$from" ] || { trap - EXIT; rm -f "$part.whole"; }
+    echo "only a part of it arrived" >&2
+  elif [ "$1" = short ]; then
+    rm -f ."$digest".*.part
+    echo "$2" >&2
+  fi
   exit 1
 }
-if [ "$from" -gt 0 ]; then head -c "$from" "$old" >"$part" || exit 1; else : >"$part" || exit 1; fi
-cat >>"$part" || exit 1
+if [ "$from" -gt 0 ]; then head -c "$from" "$old" >"$part" || fail; else : >"$part" || fail; fi
+cat >>"$part" || fail
 whole=$part
 if [ "$way" = zstd ]; then
   whole=$part.whole
-  said=$(zstd -dqc "$part" 2>&1 >"$whole") || { cut; echo "$said" >&2; exit 1; }
+  said=$(zstd -dqc "$part" 2>&1 >"$whole") || fail short "$said"
 fi
-if is "$digest" "$whole"
-then chmod 755 "$whole" && mv -f "$whole" "$digest" && trap - EXIT && rm -f ."$digest".*
-else cut; rm -f ."$digest".*.part; echo "digest differs after the copy" >&2; exit 1
-fi
+is "$digest" "$whole" || fail short "digest differs after the copy"
+chmod 755 "$whole" && mv -f "$whole" "$digest" || fail
+trap - EXIT
+rm -f ."$digest".*
 """
 )
 

@@ -8,12 +8,14 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.engine import ship as ship_module
 from orchestrator.engine.ship import blob_path, ship
 from orchestrator.errors import LinkLost, RemoteFailed
 from orchestrator.model.address import Address
@@ -245,3 +247,34 @@ def test_a_damaged_part_is_not_gone_on_from_twice(link: Link, tmp_path: Path) ->
     with pytest.raises(RemoteFailed, match="digest differs"):
         ship(link, things, str(spool), pack=False)
     assert ship(link, things, str(spool), pack=False).bytes_sent == len(CONTENT)
+
+
+def test_whoever_sends_the_same_at_the_same_time_has_it_in_the_end(
+    request: pytest.FixtureRequest, home: Path, tmp_path: Path
+) -> None:
+    address = request.getfixturevalue("lab").address("h1")
+    spool = str(tmp_path / "spool")
+    things = blobs(tmp_path, CONTENT, CONTENT[:-1], CONTENT[1:])
+
+    def one(_: int) -> str:
+        with contextlib.closing(open_link(address)) as link:
+            return ship(link, things, spool).spool
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(one, range(6))) == {spool}
+    assert {p.name for p in Path(spool, "blobs").iterdir()} == set(things)
+
+
+def test_a_part_that_another_has_taken_away_does_no_harm_where_the_blob_is_there(
+    link: Link, tmp_path: Path
+) -> None:
+    things, spool = blobs(tmp_path, CONTENT), str(tmp_path / "spool")
+    ship(link, things, spool, pack=False)
+    digest = next(iter(things))
+    # the other one was quicker, and has removed what we go on from
+    about = [digest, str(len(CONTENT)), "plain", ".mine.part", "5", f".{digest}.gone.part"]
+    argv = ["sh", "-c", ship_module._TAKE, "take", f"{spool}/blobs", *about]
+    assert link.run(argv, stdin=CONTENT[5:]).exit == 0
+    Path(blob_path(spool, digest)).unlink()
+    assert link.run(argv, stdin=CONTENT[5:]).exit == 1
+    assert list(Path(spool, "blobs").iterdir()) == []
