@@ -32,7 +32,7 @@ def up_to_date(preset: str, *targets: str) -> Path:
             ["cmake", "--preset", preset],
             ["cmake", "--build", "--preset", preset, "--parallel", str(os.cpu_count() or 1), *named],
         ):
-            done = subprocess.run(command, cwd=NATIVE, capture_output=True, text=True, timeout=1200)
+            done = subprocess.run(command, cwd=NATIVE, capture_output=True, text=True, timeout=2800)
             assert done.returncode == 0, done.stdout + done.stderr
     return NATIVE / "build" / preset
 
