@@ -46,8 +46,10 @@ NATIVE = Path(__file__).resolve().parent.parent
 WORDS = {"test_explore_table": "20000", "test_stress": "{seconds} {threads} {seed} kernel"}
 BENCH = "run {name} --seconds 1 --warmup 0 --interval 0 --seed {seed}"
 HARNESS = "orch-harness"
-#: Seconds after which a program hangs. The explorer finds those that do by itself, and counts runs, not seconds.
+#: Seconds after which a program hangs. The explorer finds those that do by itself, and counts runs, not seconds. Where a detector took
+#: long over the sources as they are, since the machine is busy, it has so many times as long.
 PATIENCE = {True: 300, False: 30}
+PATIENCE_CLEAN, TIMES = 900, 8
 HEADER = re.compile(r"^(Breaks|Decoy|Kind|Test|Bench|Variant):\s*(\S.*?)\s*$")
 #: What a planted fault may be of: visible under weak memory alone; a wakeup lost, or no end; something that came back unrecognised, or a
 #: count at its end; a leak or double free; a wrong answer and nothing else; not to be seen with two threads.
@@ -247,7 +249,9 @@ def link(build: Build, target: str, changed: set[str], sources: Path) -> Path:
     return program
 
 
-def run_once(program: Path, detector: Detector, options: argparse.Namespace, seed: int) -> tuple[bool, str]:
+def run_once(
+    program: Path, detector: Detector, options: argparse.Namespace, seed: int, patience: float
+) -> tuple[bool, str]:
     """Whether one run passed, and the first thing that it reported otherwise."""
     words = detector.words.format(seconds=options.seconds, threads=options.threads, seed=seed)
     environment = {**os.environ, "ORCH_STRESS_STALL": "3"}
@@ -256,7 +260,7 @@ def run_once(program: Path, detector: Detector, options: argparse.Namespace, see
             [str(program), *shlex.split(words)],
             capture_output=True,
             text=True,
-            timeout=options.seconds + PATIENCE[detector.target.startswith("test_explore_")],
+            timeout=options.seconds + patience,
             check=False,
             env=environment,
             errors="replace",
@@ -272,7 +276,12 @@ def run_once(program: Path, detector: Detector, options: argparse.Namespace, see
     return False, lines[0] if lines else f"exit status {done.returncode}"
 
 
-def judge(mutant: Mutant, builds: dict[str, Build], options: argparse.Namespace) -> Verdict:
+def judge(
+    mutant: Mutant,
+    builds: dict[str, Build],
+    options: argparse.Namespace,
+    patience: dict[Detector, float],
+) -> Verdict:
     """Plants one fault and lets its detectors look for it."""
     with tempfile.TemporaryDirectory(prefix="orch-mutant-") as folder:
         sources = plant(mutant, Path(folder))
@@ -281,7 +290,7 @@ def judge(mutant: Mutant, builds: dict[str, Build], options: argparse.Namespace)
             program = link(builds[detector.variant], detector.target, set(mutant.changed), sources)
             started = time.monotonic()
             for attempt in range(options.attempts):
-                passed, report = run_once(program, detector, options, attempt + 1)
+                passed, report = run_once(program, detector, options, attempt + 1, patience[detector])
                 if not passed:
                     spent += time.monotonic() - started
                     return Verdict(
@@ -300,17 +309,23 @@ def judge(mutant: Mutant, builds: dict[str, Build], options: argparse.Namespace)
 # --- all of them ----------------------------------------------------------------------------------------
 
 
-def check_clean(builds: dict[str, Build], detectors: set[Detector], options: argparse.Namespace) -> None:
-    """Every detector passes over the sources as they are, for as long as a mutant gets per attempt."""
+def check_clean(
+    builds: dict[str, Build], detectors: set[Detector], options: argparse.Namespace
+) -> dict[Detector, float]:
+    """Every detector passes over the sources as they are, for as long as a mutant gets per attempt. The patience with each, in seconds."""
 
-    def passes(detector: Detector) -> None:
+    def passes(detector: Detector) -> float:
         program = builds[detector.variant].folder / program_name(detector)
-        passed, report = run_once(program, detector, options, 1)
+        started = time.monotonic()
+        passed, report = run_once(program, detector, options, 1, PATIENCE_CLEAN)
         if not passed:
             raise Unusable(f"{detector.name} reports the sources as they are: {report}")
+        took = time.monotonic() - started
+        return max(PATIENCE[detector.target.startswith("test_explore_")], TIMES * took)
 
+    in_order = sorted(detectors, key=lambda d: (d.name, d.words))
     with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(passes, sorted(detectors, key=lambda d: (d.name, d.words))))
+        return dict(zip(in_order, pool.map(passes, in_order), strict=True))
 
 
 def program_name(detector: Detector) -> str:
@@ -367,10 +382,10 @@ def judge_all(options: argparse.Namespace) -> list[Verdict]:
         variant: make_build(variant, {d.target for d in detectors if d.variant == variant}, options.jobs)
         for variant in sorted({d.variant for d in detectors})
     }
-    check_clean(builds, detectors, options)
+    patience = check_clean(builds, detectors, options)
     verdicts = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for verdict in pool.map(lambda mutant: judge(mutant, builds, options), mutants):
+        for verdict in pool.map(lambda mutant: judge(mutant, builds, options, patience), mutants):
             verdicts.append(verdict)
             what = "right" if options.decoys else f"breaks {verdict.breaks}"
             fate = (
