@@ -151,6 +151,18 @@ static void run(unsigned thread) {
     }
 }
 
+// One that only asks, and so has seen nothing of the slots before.
+static void set_up_asked(void) { prepare(1, 1); }
+static void run_asked(unsigned thread) {
+    if (thread < 2) {
+        run(thread);
+        return;
+    }
+    for (uint64_t asks = 1 + explore_draw(12); asks > 0; asks--) {
+        ask();
+    }
+}
+
 static void finish(void) {
     EXPLORE_EXPECT(scheduler_queued(scheduler) == 0, "S5");
     scheduler_stats_t stats = scheduler_stats(scheduler);
@@ -234,6 +246,7 @@ static void finish_turns(void) {
 }
 
 static const explore_scenario_t scenarios[] = {
+    {"weak_tasks_asked", 3, set_up_asked, run_asked, finish},
     {"weak_turns", 3, set_up_turns, run_turns, finish_turns},
     {"weak_tasks_slots", 3, set_up_slots, run_slots, finish},
     {"weak_tasks_one", 3, set_up_one, run, finish},
