@@ -14,6 +14,9 @@ supervisor is gone without `ended` · 5 this host cannot take it (disk full, spo
     release --spool S [--id ID] [--place P]
     tune    --spool S --id ID --set NAME=VALUE[;NAME=VALUE…] [--place P] [--root DIR]
     restore --spool S [--id ID] [--place P] [--root DIR]
+    join    --spool S                                   order (JSON) on standard input
+    fit     --spool S --python P --ray V --version V    why that interpreter cannot join
+    part    --spool S [--run R]
 
 All but `follow` answer with one line of JSON; errors are one line on standard error.
 """
@@ -47,6 +50,9 @@ _OPTIONS: Dict[str, Set[str]] = {
     "release": {"--spool", "--place", "--id"},
     "tune": {"--spool", "--place", "--id", "--set", "--root"},
     "restore": {"--spool", "--place", "--id", "--root"},
+    "join": {"--spool"},
+    "fit": {"--spool", "--python", "--ray", "--version"},
+    "part": {"--spool", "--run"},
 }
 _FLAGS = {"--live"}
 
@@ -99,15 +105,16 @@ def _run(argv: List[str]) -> int:
         return _environment(spool)
     if verb in ("take", "lease", "release", "tune", "restore"):
         return _about_host(verb, spool, options)
+    if verb in ("join", "fit", "part"):
+        return _about_node(verb, spool, options)
     return _about_launch(verb, spool, options)
 
 
 def _environment(spool: Path) -> int:
     from agents.environment import Refused, install
 
-    raw = sys.stdin.buffer.read(_LONGEST_ORDER + 1)
     try:
-        wanted = json.loads(raw.decode("utf-8"))
+        wanted = json.loads(sys.stdin.buffer.read(_LONGEST_ORDER + 1).decode("utf-8"))
         return _answer(install(spool, wanted))
     except ValueError as e:
         raise _Failed(USAGE, "environment: not JSON: %s" % e) from e
@@ -115,6 +122,28 @@ def _environment(spool: Path) -> int:
         raise _Failed(CANNOT, str(e)) from e
     except OSError as e:
         raise _Failed(CANNOT, "%s: %s" % (e.filename or spool, e.strerror or e)) from e
+
+
+def _about_node(verb: str, spool: Path, options: Dict[str, str]) -> int:
+    from agents import node
+
+    try:
+        if verb == "fit":
+            python, ray, version = [_need(options, name) for name in ("--python", "--ray", "--version")]
+            return _answer({"why": node.unfit(node.interpreter(spool, python), ray, version)})
+        if verb == "part":
+            return _answer(node.part(spool, _name(options, "--run")))
+        order = decode(node.Order, _json(sys.stdin.buffer.read(_LONGEST_ORDER)), "order")
+        return _answer(node.join(spool, order))
+    except OSError as e:
+        raise _Failed(CANNOT, "%s: %s" % (e.filename or spool, e.strerror or e)) from e
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as e:
+        raise WireError("order: not JSON: %s" % e) from e
 
 
 def _about_host(verb: str, spool: Path, options: Dict[str, str]) -> int:
@@ -218,11 +247,7 @@ def read_order(raw: bytes) -> Order:
 
     if len(raw) > _LONGEST_ORDER:
         raise WireError("order: more than %d bytes" % _LONGEST_ORDER)
-    try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
-    except (ValueError, RecursionError) as e:
-        raise WireError("order: not JSON: %s" % e) from e
-    order = decode(Order, value, "order")
+    order = decode(Order, _json(raw), "order")
     if order.protocol != PROTOCOL:
         raise WireError("order.protocol: this agent speaks %d, not %d" % (PROTOCOL, order.protocol))
     if order.workload not in TABLE:

@@ -34,6 +34,9 @@ _MOST_DUTY = 0.02
 #: After SIGKILL: how long for a process to go away before it is given up (it hangs in the kernel).
 _UNKILLABLE_S = 5.0
 
+#: The longest that a launch waits for others.
+LONGEST_WAIT_S = 20.0
+
 _READ_BYTES = 1 << 18
 #: Lines that are no records, per stream, that the journal keeps: the whole of any report, and no flood.
 _KEPT_LINES = 2000
@@ -120,6 +123,7 @@ class Supervisor:
         error = ""
         try:
             argv = TABLE[self.order.workload].argv(self.order)
+            _wait_until(self.order.start_at)
             self._spawn(argv)
         except BadSetting as e:
             error = str(e)
@@ -453,6 +457,17 @@ class Supervisor:
                 if attempt == 19:
                     traceback.print_exc()
                 time.sleep(0.1)
+
+
+def _wait_until(start_at: float) -> None:
+    """Until the wall clock says so; one that is far off, or set meanwhile, delays nobody for long."""
+    end = time.monotonic() + LONGEST_WAIT_S
+    while True:
+        left = min(start_at - time.time(), end - time.monotonic())
+        if left <= 0:
+            return
+        # a sleep takes some 0.1 ms longer than it should
+        time.sleep(left / 2 if left < 0.01 else left - 0.005)
 
 
 def _exit_and_signal(status: Optional[int]) -> Tuple[Optional[int], Optional[int]]:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from agents import node
 from agents.launch import MARK, RUNNING, STARTING, Launch, launches
 from agents.limits import processes, send
 
@@ -46,6 +47,8 @@ def sweep(spool: Path, run: Optional[str], older_than_s: float, live: bool) -> D
                 stop(launch, 10.0)
                 stopped.append(_name(launch))
     orphans = end_orphans(spool, run)
+    if live:
+        orphans += node.part(spool, run)["ended"]
     for launch in launches(spool, run):
         if launch.state() not in (STARTING, RUNNING) and _age_s(launch) >= older_than_s:
             launch.remove()

@@ -101,6 +101,8 @@ class Order:
     limits: Limits
     vitals_every_s: float = 1.0
     env: Dict[str, str] = field(default_factory=dict)
+    #: this host's wall clock when the workload is started, together with others; 0: at once
+    start_at: float = 0.0
 
 
 @dataclass(frozen=True)

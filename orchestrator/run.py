@@ -22,12 +22,14 @@ from agents.workloads import TABLE as WORKLOADS
 from orchestrator import __version__
 from orchestrator.analysis import SPREADING
 from orchestrator.analysis.spreading import Spread
-from orchestrator.bundle.agent import agent_zipapp
+from orchestrator.bundle.agent import agent_zipapp, seat_archive
 from orchestrator.bundle.build import build as build_bundle
 from orchestrator.bundle.build import catalogue, default_source
+from orchestrator.engine.clocks import with_clocks
 from orchestrator.engine.driver import DriverSeats
 from orchestrator.engine.leases import Leases
 from orchestrator.engine.names import benches_of, known_names
+from orchestrator.engine.nodes import head_address, joined
 from orchestrator.engine.resume import progress_of
 from orchestrator.engine.ship import Shipped, blob_path, ship
 from orchestrator.engine.survey import Survey, survey
@@ -150,10 +152,13 @@ def carry_out(
 ) -> Ran:
     """``todo``: the plan with the steps that are still to be made, all of them or what an earlier session left."""
     # shipped while Ray starts, computed while it ends
-    with folder.held(), DriverSeats(plan.hosts, folder.path / "logs") as seats:
+    head = head_address(hosts[h] for h in plan.hosts)
+    with folder.held(), DriverSeats(plan.hosts, folder.path / "logs", head) as seats:
         with _leases(folder, todo, hosts, built, request, observer, interrupted) as leases:
             units = prepare(folder, todo, hosts, found, built, request, leases.refused)
-            over = Watch(folder, plan, units, seats, observer, interrupted, statuses, leases.lost).run()
+            with joined(seats, units, request.forks, folder.note, observer.stage):
+                watch = Watch(folder, plan, units, seats, observer, interrupted, statuses, leases.lost)
+                over = watch.run()
         if not any(spec.name in SPREADING for job in plan.jobs for spec in job.judges):
             seats.let_go()
         folder.note("run_ended", {"interrupted": over})
@@ -297,6 +302,8 @@ def ship_all(
 
     def one(address: Address) -> Shipped | OrchError:
         blobs = {_digest(built.agent): built.agent}
+        if address.ray:
+            blobs[_digest(seat_archive())] = seat_archive()
         for name in sorted(variants.get(address.name, ())):
             if built.bundle is not None and name not in built.broken:
                 variant = built.bundle.variant(name)
@@ -365,7 +372,7 @@ def prepare(
             here = shipped.get(host)
             if steps and isinstance(here, Shipped):
                 units.append(_unit(folder, plan, job, addresses[host], here.spool, steps, built, request))
-    return units
+    return with_clocks(units, request.forks, folder.note)
 
 
 def _unmet(step: StepPlan, built: Built, found: Survey) -> tuple[str, str] | None:

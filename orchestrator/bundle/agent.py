@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import agents
+import orchestrator
 from agents.bootstrap import ARCHIVE_MAIN
 from orchestrator.bundle.cache import folder, write_atomically
 
@@ -22,6 +23,21 @@ def agent_zipapp() -> Path:
     path = folder("agent") / f"{hashlib.sha256(data).hexdigest()}.pyz"
     if not (path.is_file() and path.read_bytes() == data):
         write_atomically(path, data, 0o755)
+    return path
+
+
+def seat_archive() -> Path:
+    """What a seat on a host imports: agent and orchestrator, in an archive that stands in PYTHONPATH there. As with the
+    agent its name is its SHA-256."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for package in (Path(agents.__file__).parent, Path(orchestrator.__file__).parent):
+            for path in sorted(package.rglob("*.py")):
+                _add(archive, f"{package.name}/{path.relative_to(package).as_posix()}", path.read_bytes())
+    data = buffer.getvalue()
+    path = folder("seat") / f"{hashlib.sha256(data).hexdigest()}.zip"
+    if not (path.is_file() and path.read_bytes() == data):
+        write_atomically(path, data, 0o644)
     return path
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from orchestrator.model.address import Address
 
 app = typer.Typer(
-    help="The hosts of an inventory: list, ping, facts, doctor, bootstrap, trust.", no_args_is_help=True
+    help="The hosts of an inventory: list, ping, facts, doctor, bootstrap, trust, release.",
+    no_args_is_help=True,
 )
 
 Pattern = Annotated[str, typer.Argument(help="Which hosts, e.g. 'numa:!h3'.")]
@@ -32,16 +33,30 @@ Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.
 
 @app.command("list")
 def list_(
-    pattern: Pattern = "all", inventory: Inventory = None, limit: Limit = None, as_json: Json = False
+    pattern: Pattern = "all",
+    inventory: Inventory = None,
+    limit: Limit = None,
+    status: Annotated[
+        bool,
+        typer.Option(
+            "--status", help="Ask each host who holds it, until when, for what, and why it joins no cluster."
+        ),
+    ] = False,
+    forks: Forks = 32,
+    as_json: Json = False,
 ) -> None:
-    """Hosts of the inventory and how they are reached; contacts none of them."""
-    addresses = _addresses(pattern, inventory, limit)
+    """Hosts of the inventory and how they are reached; contacts none of them without --status."""
+    from orchestrator.cli import held
+
+    chosen = addresses(pattern, inventory, limit)
+    asked = held.statuses(chosen, forks) if status else {}
     if as_json:
-        _print({"hosts": [_described(address) for address in addresses]})
-        return
-    for address in addresses:
+        _print({"hosts": [{**_described(address), **asked.get(address.name, {})} for address in chosen]})
+    for address in () if as_json else chosen:
         labels = " ".join(f"{key}={value}" for key, value in address.labels.items())
-        typer.echo("\t".join(part for part in (address.name, _where(address), labels) if part))
+        said = held.in_words(asked[address.name]) if status else ""
+        typer.echo("\t".join(part for part in (address.name, _where(address), labels, said) if part))
+    _exit_by(all("reason" not in said for said in asked.values()))
 
 
 @app.command("ping")
@@ -55,7 +70,7 @@ def ping(
     """Connect, log in and run nothing. Exit 3 where a host does not answer."""
     from orchestrator.engine import survey
 
-    answers = survey.ping(_addresses(pattern, inventory, limit), forks=forks)
+    answers = survey.ping(addresses(pattern, inventory, limit), forks=forks)
     hosts: list[dict[str, Any]] = []
     for name, answer in answers.items():
         lost = isinstance(answer, LinkError)
@@ -80,7 +95,7 @@ def facts(
     from agents.wire import encode
     from orchestrator.engine import survey
 
-    found = survey.survey(_addresses(pattern, inventory, limit), forks=forks)
+    found = survey.survey(addresses(pattern, inventory, limit), forks=forks)
     if as_json:
         known = {name: encode(fact) for name, fact in found.facts.items()}
         _print({"facts": known, "unreachable": found.unreachable, "clock_offset_s": found.clock_offsets})
@@ -112,7 +127,7 @@ def doctor(
     from orchestrator.fleet import preflight
 
     wanted = preflight.Wanted(ports=tuple(port or [preflight.RAY_PORT]))
-    answers = survey.examine(_addresses(pattern, inventory, limit), wanted, forks=forks)
+    answers = survey.examine(addresses(pattern, inventory, limit), wanted, forks=forks)
     told: list[dict[str, Any]] = []
     for name, answer in answers.items():
         lost = isinstance(answer, LinkError)
@@ -159,10 +174,10 @@ def bootstrap(
     from orchestrator.bundle.wheelhouse import wheelhouse as wheels_of
     from orchestrator.engine.bootstrap import bootstrap as make_ready
 
-    addresses = _addresses(pattern, inventory, limit)
+    chosen = addresses(pattern, inventory, limit)
     house = wheels_of(wheelhouse)
     told: list[dict[str, Any]] = []
-    for name, answer in make_ready(addresses, house, forks=forks).items():
+    for name, answer in make_ready(chosen, house, forks=forks).items():
         if isinstance(answer, LinkError):
             told.append({"host": name, "ok": False, "reason": _why(answer)})
             line = told[-1]["reason"]
@@ -194,8 +209,8 @@ def trust(
     from orchestrator.engine.survey import on_each, reason
     from orchestrator.fleet.trust import record, refusal, shown_keys
 
-    addresses = {address.name: address for address in _addresses(pattern, inventory, limit)}
-    answers = on_each(addresses.values(), shown_keys, forks)
+    chosen = {address.name: address for address in addresses(pattern, inventory, limit)}
+    answers = on_each(chosen.values(), shown_keys, forks)
     told: list[dict[str, Any]] = []
     failed = undecided = False
     for name, answer in answers.items():
@@ -209,7 +224,7 @@ def trust(
         recorded = bool(new) and error is None and agreed
         undecided = undecided or (open_question and not _on_terminal())
         if recorded:
-            path = record(addresses[name], keys)
+            path = record(chosen[name], keys)
             typer.echo(f"{name}\trecorded in {path}", err=True)
         told.append(
             {"host": name, "keys": [_key(k) for k in keys], "recorded": recorded, "reason": _why(error)}
@@ -282,7 +297,8 @@ def _summary(fact: Facts) -> str:
     return "\t".join([*parts, f"Linux {fact.kernel}", f"Python {fact.python}"])
 
 
-def _addresses(pattern: str, inventory: str | None, limit: str | None) -> list[Address]:
+def addresses(pattern: str, inventory: str | None, limit: str | None) -> list[Address]:
+    """Hosts that are meant, in the order of the inventory. Raises InputError."""
     from orchestrator.lab import inventory_path
     from orchestrator.model.inventory import PatternError, read_inventory
 

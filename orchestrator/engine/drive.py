@@ -15,7 +15,7 @@ from typing import Any
 
 from agents import wire
 from agents.wire import Entry, Limits, Order
-from orchestrator.engine.unit import Lines, Note, Piece, Progress, Unit
+from orchestrator.engine.unit import Lines, Note, Piece, Progress, Ready, Unit
 from orchestrator.errors import LinkError, LinkLost, LinkTimeout, Unreachable
 from orchestrator.fleet.seat import Halt
 from orchestrator.model.address import Address
@@ -125,7 +125,14 @@ def halt_kind(reason: str) -> str:
 
 def _launch(host: _Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator[Piece]:
     unit, number = host.unit, step.launch
-    refused = host.start(step.plan, number)
+    at = 0.0
+    if unit.job.together and not step.offset:
+        yield Ready(unit.address.name, step.plan.id, number)
+        granted = halt.wait_to_go()
+        if granted is None:
+            return
+        at = granted + unit.clock_offset_s
+    refused = host.start(step.plan, number, at)
     if refused is not None:
         step.over = refused
         yield _note(unit, step.plan, "step_failed", refused)
@@ -196,10 +203,10 @@ class _Host:
             self._link.close()
             self._link = None
 
-    def start(self, step: StepPlan, launch: int) -> str | None:
+    def start(self, step: StepPlan, launch: int, at: float) -> str | None:
         """None where it runs (or ran already), else why the host will not. Safe to repeat: the agent
         starts a launch once."""
-        order = wire.dumps(wire.encode(order_of(self.unit, step, launch))).encode()
+        order = wire.dumps(wire.encode(order_of(self.unit, step, launch, at))).encode()
         argv = self._agent("start")
         answer = self._persist(lambda link: link.run(argv, stdin=order, timeout_s=START_S))
         if answer.exit == 0:
@@ -311,8 +318,8 @@ def _which(unit: Unit, step: StepPlan, launch: int) -> list[str]:
     return ["--run", unit.run, "--step", step.id, "--launch", str(launch)]
 
 
-def order_of(unit: Unit, step: StepPlan, launch: int) -> Order:
-    """The order for one launch. Its seed differs from launch to launch and is written down."""
+def order_of(unit: Unit, step: StepPlan, launch: int, at: float = 0.0) -> Order:
+    """The order for one launch, which begins when the host's clock says ``at``. Its seed differs from launch to launch and is written down."""
     return Order(
         protocol=wire.PROTOCOL,
         run=unit.run,
@@ -331,6 +338,7 @@ def order_of(unit: Unit, step: StepPlan, launch: int) -> Order:
         interval_s=step.interval_s,
         seed=(step.seed + launch) % 2**63,
         limits=Limits(unit.job.wall_s, unit.job.memory_bytes, core_bytes=_core_bytes(step)),
+        start_at=at,
     )
 
 

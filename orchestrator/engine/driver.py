@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,9 +22,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from orchestrator.analysis.spreading import here
+from orchestrator.engine.nodes import Join
 from orchestrator.engine.seats import RaySeats
 from orchestrator.engine.unit import Piece, Unit
-from orchestrator.fleet.cluster import embedded, make_home, remove_home
+from orchestrator.fleet.cluster import NODE_ADDRESS, embedded, make_home, remove_home, token_file
 from orchestrator.fleet.pooled import pooled
 
 _LOG = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ _LOG = logging.getLogger(__name__)
 #: Ray starts in four seconds on an idle machine with two cores; a loaded one gets its time.
 READY_S = 120.0
 LEAVE_S = 15.0
+#: How often a head is started for hosts to join: on a machine that has much to do Ray gives up after 30 s.
+HEADS = 3
 _TURN_S = 0.05
 #: A terminal sends these to all of its processes; the run decides, the driver follows.
 _NOT_ITS_OWN = (signal.SIGINT, signal.SIGHUP)
@@ -43,7 +47,11 @@ class SeatDied(Exception):
 class DriverSeats:
     """Seats in an embedded Ray, held by a child process. Use as a context manager."""
 
-    def __init__(self, hosts: Sequence[str], logs: Path) -> None:
+    def __init__(self, hosts: Sequence[str], logs: Path, address: str = NODE_ADDRESS) -> None:
+        """``address``: of this machine, as nodes on the hosts reach it."""
+        self._address = address
+        self._join: Join | None = None
+        self._sending = threading.Lock()
         self._hosts = list(hosts)
         self._logs = logs
         self._child: Any = None
@@ -51,8 +59,10 @@ class DriverSeats:
         self._home: Path | None = None
         self._pipe: Connection | None = None
         self._running: dict[str, Unit] = {}
-        self._dead: deque[tuple[str, SeatDied]] = deque()
+        self._dead: deque[tuple[str, Piece | BaseException | None]] = deque()
         self._ready_by = 0.0
+        #: HOST:PORT for nodes, of the last head that there was
+        self._head = ""
 
     def __enter__(self) -> Self:
         self._start()
@@ -60,6 +70,19 @@ class DriverSeats:
 
     def __exit__(self, *_: object) -> None:
         self._leave()
+
+    def join(self, join: Join) -> None:
+        """Before any unit: wait until the head is there, then call ``join``: the hosts that it gives have seats of their own. From now on a
+        host whose node is lost joins again, and so do all where the driver is started again."""
+        self._join = join
+        for _ in range(HEADS):
+            if self._pipe is None:
+                self._start()
+            while self._pipe is not None and self._ready_by != float("inf"):
+                self.next(_TURN_S)
+            if self._pipe is not None:
+                self._join_in(None)
+                return
 
     def let_go(self) -> None:
         """No more units: Ray ends by itself while the caller does something else."""
@@ -94,6 +117,9 @@ class DriverSeats:
     def halt(self, key: str, reason: str) -> None:
         self._send(("halt", key, reason))
 
+    def go(self, key: str, at: float) -> None:
+        self._send(("go", key, at))
+
     def next(self, timeout_s: float) -> tuple[str, Piece | BaseException | None] | None:
         if self._dead:
             return self._dead.popleft()
@@ -109,7 +135,13 @@ class DriverSeats:
             self._died("Ray's driver process ended")
             return None
         if key == "ready":
-            self._ready_by = float("inf")
+            again = self._ready_by != float("inf") and self._head != ""
+            self._ready_by, self._head = float("inf"), piece
+            if again:
+                self._join_beside(None)
+            return None
+        if key == "lost":
+            self._join_beside(piece)
             return None
         if key == "failed":
             self._died(str(piece))
@@ -124,7 +156,7 @@ class DriverSeats:
         self._home = make_home()
         self._child = spawn.Process(
             target=_serve,
-            args=(theirs, self._hosts, self._home, self._logs),
+            args=(theirs, self._hosts, self._home, self._logs, self._address),
             name="orch-ray-driver",
             daemon=False,
         )
@@ -140,11 +172,29 @@ class DriverSeats:
         self._ready_by = time.monotonic() + READY_S
 
     def _send(self, message: tuple[Any, ...]) -> None:
-        if self._pipe is None:
+        pipe = self._pipe
+        if pipe is None:
             return
         # a broken pipe shows itself in `next`, where it is dealt with
-        with contextlib.suppress(OSError):
-            self._pipe.send(message)
+        with self._sending, contextlib.suppress(OSError):
+            pipe.send(message)
+
+    def _join_beside(self, hosts: Sequence[str] | None) -> None:
+        """Meanwhile their units are driven from here."""
+        if self._join is not None:
+            threading.Thread(target=self._join_in, args=(hosts,), name="join", daemon=True).start()
+
+    def _join_in(self, hosts: Sequence[str] | None) -> None:
+        head, home, child = self._head, self._home, self._child
+        if self._join is None or home is None:
+            return
+        try:
+            joined = self._join(head, token_file(home).read_text(), hosts)
+        except OSError as e:
+            _LOG.error("no host joins the cluster: %s", e)
+            return
+        if child is self._child:
+            self._send(("place", joined))
 
     def _check_ready(self) -> None:
         if time.monotonic() > self._ready_by:
@@ -172,7 +222,7 @@ class DriverSeats:
             self._home = None
 
 
-def _serve(pipe: Connection, hosts: Sequence[str], home: Path, logs: Path) -> None:
+def _serve(pipe: Connection, hosts: Sequence[str], home: Path, logs: Path, address: str) -> None:
     """The child: until the other end of the pipe is closed, or is gone with its process."""
     for number in _NOT_ITS_OWN:
         signal.signal(number, signal.SIG_IGN)
@@ -184,8 +234,8 @@ def _serve(pipe: Connection, hosts: Sequence[str], home: Path, logs: Path) -> No
     os.dup2(log, 2)
     try:
         # the other end leaves when there is no more to do: that is no failure
-        with embedded(home, logs), contextlib.suppress(EOFError, OSError):
-            pipe.send(("ready", None))
+        with embedded(home, logs, address) as head, contextlib.suppress(EOFError, OSError):
+            pipe.send(("ready", head))
             _relay(pipe, RaySeats(hosts))
     except Exception as e:
         logging.getLogger(__name__).exception("the driver ends")
@@ -210,8 +260,17 @@ def _relay(pipe: Connection, seats: RaySeats) -> None:
             if verb == "spread":
                 pipe.send(_spread(*args))
                 continue
-            (seats.submit if verb == "submit" else seats.halt)(*args)
+            verbs: dict[str, Callable[..., None]] = {
+                "submit": seats.submit,
+                "halt": seats.halt,
+                "go": seats.go,
+                "place": seats.place,
+            }
+            verbs[verb](*args)
         got = seats.next(_TURN_S)
+        if seats.lost:
+            pipe.send(("lost", list(seats.lost)))
+            seats.lost.clear()
         if got is None:
             continue
         key, piece = got

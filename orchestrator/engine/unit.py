@@ -38,6 +38,8 @@ class Unit:
     job: JobPlan
     steps: tuple[StepPlan, ...]
     progress: dict[str, Progress] = field(default_factory=dict)
+    #: the host's wall clock minus the controller's, seconds
+    clock_offset_s: float = 0.0
     #: how long a host may be out of reach before it is lost, seconds
     patience_s: float = 30.0
 
@@ -64,4 +66,13 @@ class Note:
     data: dict[str, Any]
 
 
-Piece = Lines | Note
+@dataclass(frozen=True)
+class Ready:
+    """The next launch waits for those of the job's other hosts."""
+
+    host: str
+    step: str
+    launch: int
+
+
+Piece = Lines | Note | Ready

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from agents.wire import Entry
 from orchestrator.engine.drive import LOST, entries, halt_reason, stop_note
 from orchestrator.engine.resume import progress_of
-from orchestrator.engine.unit import Lines, Note, Piece, Unit
+from orchestrator.engine.together import Together
+from orchestrator.engine.unit import Lines, Note, Piece, Ready, Unit
 from orchestrator.errors import RunFolderError
 from orchestrator.model.outcome import Status
 from orchestrator.model.plan import JobPlan, Plan, StepPlan
@@ -63,6 +64,9 @@ class Seats(Protocol):
 
     def halt(self, key: str, reason: str) -> None:
         """Ask a unit to end."""
+
+    def go(self, key: str, at: float) -> None:
+        """A unit that has said `Ready` goes on; its launch begins when our clock says ``at``."""
 
 
 @dataclass
@@ -116,6 +120,16 @@ class Watch:
         self._planned: dict[tuple[str, str], list[StepPlan]] = {}
         for step in plan.steps:
             self._planned.setdefault((step.job, step.host), []).append(step)
+        self._together = {
+            j.name: Together(
+                j.name,
+                seats.go,
+                lambda data: self._note(Note("barrier", data)),
+                {u.address.name: u.clock_offset_s for u in units},
+            )
+            for j in plan.jobs
+            if j.together
+        }
         for name, host in self._planned:
             if host not in self._jobs[name].units:
                 self._close(name, host)
@@ -208,15 +222,25 @@ class Watch:
             return
         if isinstance(piece, Lines):
             self._folder.append(piece.host, piece.step, piece.data)
+            meeting = self._together.get(unit.job.name)
             for entry in entries(piece.data):
+                if meeting is not None:
+                    meeting.heard(piece.host, entry)
                 self._observer.entry(unit, piece.step, entry)
                 self._feed(unit, piece.step, entry)
         elif isinstance(piece, Note):
             self._note(piece)
+        elif isinstance(piece, Ready):
+            self._together[unit.job.name].ready(piece.host, key)
+            self._meet(unit.job.name)
         elif piece is None:
             self._end(unit)
         else:
             self._seat_died(unit, piece)
+
+    def _meet(self, job: str) -> None:
+        if job in self._together:
+            self._together[job].meet(self._jobs[job].units)
 
     def _note(self, note: Note) -> None:
         self._remember(self._folder.note(note.kind, note.data))
@@ -246,9 +270,14 @@ class Watch:
             if status in (Status.FAILED, Status.LOST, Status.STOPPED):
                 word = {Status.FAILED: "failed", Status.LOST: "was lost", Status.STOPPED: "was stopped"}
                 state.bad.setdefault(host, word[status])
+        self._meet(job)
+        if job in self._together and not state.units:
+            self._together[job].close()
 
     def _seat_died(self, unit: Unit, error: BaseException) -> None:
         _LOG.error("the seat of %s died", unit.key, exc_info=error)
+        if unit.job.name in self._together:
+            self._together[unit.job.name].away(unit.address.name)
         left = tuple(s for s in unit.steps if not self._is_over(s.id))
         if self._interrupt_at is not None or self._tries[unit.key] >= MAX_SEATS:
             first = (str(error).splitlines() or [""])[0]

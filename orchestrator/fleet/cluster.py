@@ -27,11 +27,20 @@ OBJECT_STORE_BYTES = 80 * 2**20
 #: Ray opens its own folder to everybody, sockets included; the one around it stays ours. Short: see `make_home`.
 _BELOW = "r"
 
-_SETTINGS = {
+#: The label by which the node of a host is found: unlike the id of a node it is the same when it joins again.
+HOST_LABEL = "host"
+
+#: Of every process of a cluster, here and on the hosts. A dead node shows in some seconds, and one that is only slow does not die.
+NODE_SETTINGS = {
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL": "minor",
+    "RAY_health_check_initial_delay_ms": "2000",
+    "RAY_health_check_period_ms": "2000",
+    "RAY_health_check_timeout_ms": "5000",
+    "RAY_health_check_failure_threshold": "4",
 }
 
 
@@ -49,19 +58,19 @@ def remove_home(home: Path, logs: Path | None = None) -> None:
 
 
 @contextlib.contextmanager
-def embedded(home: Path, logs: Path) -> Iterator[None]:
-    """Start Ray on this machine and end it on the way out, and its home with it. Its logs are moved to
-    ``logs`` where the body raised, else removed. Raises SetupError where Ray does not start."""
-    token = home / "token"
+def embedded(home: Path, logs: Path, address: str = NODE_ADDRESS) -> Iterator[str]:
+    """Start Ray on this machine and end it on the way out, and its home with it: HOST:PORT for nodes that join. Its logs
+    are moved to ``logs`` where the body raised, else removed. ``address``: of this machine, as those nodes reach it.
+    Raises SetupError where Ray does not start."""
+    token = token_file(home)
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
-    before = {k: os.environ.get(k) for k in (*_SETTINGS, "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN")}
-    os.environ.update(_SETTINGS, RAY_AUTH_TOKEN_PATH=str(token))
+    before = {k: os.environ.get(k) for k in (*NODE_SETTINGS, "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN")}
+    os.environ.update(NODE_SETTINGS, RAY_AUTH_TOKEN_PATH=str(token))
     os.environ.pop("RAY_AUTH_TOKEN", None)
     clean = False
     try:
-        _start(home)
-        yield
+        yield _start(home, address)
         clean = True
     finally:
         _stop()
@@ -73,7 +82,12 @@ def embedded(home: Path, logs: Path) -> Iterator[None]:
         remove_home(home, None if clean else logs)
 
 
-def _start(home: Path) -> None:
+def token_file(home: Path) -> Path:
+    """Where the token lies of the Ray that lives in ``home``."""
+    return home / "token"
+
+
+def _start(home: Path, address: str) -> str:
     import ray
 
     if os.environ.get("RAY_AUTH_MODE") != "token":
@@ -88,13 +102,14 @@ def _start(home: Path) -> None:
             log_to_driver=False,
             configure_logging=False,
             object_store_memory=OBJECT_STORE_BYTES,
-            _node_ip_address=NODE_ADDRESS,
+            _node_ip_address=address,
             _temp_dir=str(home / _BELOW),
         )
     except Exception as e:  # Ray documents no set of exceptions for a failed start
         raise SetupError(
             "ray", f"does not start on this machine: {e}", "see the logs in the run folder"
         ) from e
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _stop() -> None:

@@ -104,6 +104,25 @@ def release(link: Link, agent: Path, address: Address, name: str | None) -> dict
     return ask(link, agent, address, "release", [] if name is None else ["--id", name])
 
 
+def give_back(link: Link, agent: Path, address: Address, *, sweep: bool, force: bool) -> dict[str, Any]:
+    """What `release` says, and ``kept``: somebody keeps the lease and nothing was done; ``left``: what still runs after a
+    sweep; ``clean``: nothing of ours is left to do. ``force``: whoever keeps it."""
+    lease = show(link, agent, address)["lease"]
+    done: dict[str, Any] = {"lease": lease, "released": False, "not_restored": {}, "kept": False, "left": []}
+    done.update({key: [] for key in ("stopped", "orphans", "restored")})
+    if lease is not None and lease["kept"] and not force:
+        return {**done, "kept": True, "clean": False}
+    done.update(release(link, agent, address, None))
+    if sweep:
+        first = ask(link, agent, address, "sweep", ["--live"], placed=False)
+        again = ask(link, agent, address, "sweep", ["--live"], placed=False)
+        for key in ("stopped", "orphans"):
+            done[key] = [*done[key], *first[key]]
+        done["left"] = [*again["stopped"], *again["orphans"]]
+    clean = not done["not_restored"] and not done["left"] and (lease is None or done["released"])
+    return {**done, "clean": clean}
+
+
 def tune(link: Link, agent: Path, address: Address, name: str, wanted: Mapping[str, str]) -> dict[str, Any]:
     """{settings: name → {asked, before, after, ok, why}, not_restored}."""
     pairs = ";".join(f"{key}={value}" for key, value in wanted.items())
@@ -120,11 +139,13 @@ def place(address: Address) -> str:
     return os.environ.get("ORCH_LEASES", "") if address.local else ""
 
 
-def ask(link: Link, agent: Path, address: Address, verb: str, words: Sequence[str]) -> dict[str, Any]:
+def ask(
+    link: Link, agent: Path, address: Address, verb: str, words: Sequence[str], *, placed: bool = True
+) -> dict[str, Any]:
     """The agent's answer. Raises `LinkError`; RemoteFailed where it says no, or what is no answer."""
     where = place(address)
     argv = [address.python, "-c", BOOTSTRAP, verb, "--spool", address.spool, *words]
-    argv += ["--place", where] if where else []
+    argv += ["--place", where] if where and placed else []
     done = link.run(argv, stdin=agent.read_bytes(), timeout_s=ASK_S)
     said = done.stderr.decode(errors="replace").strip().splitlines()
     if done.exit != 0:

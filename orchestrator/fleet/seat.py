@@ -7,12 +7,17 @@ its own process, and it owns nothing: whatever it had is on the host, or at the 
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from orchestrator.fleet.cluster import HOST_LABEL
+
 #: How many hosts one seat process on the controller drives: its threads mostly wait, and a process costs 120 MB.
 HOSTS_PER_SEAT = 32
+_TURN_S = 0.2
 
 
 class Halt:
@@ -22,6 +27,7 @@ class Halt:
         self._lock = threading.Lock()
         self._reason: str | None = None
         self._on_set: Callable[[], None] | None = None
+        self._going: queue.SimpleQueue[float] = queue.SimpleQueue()
 
     @property
     def reason(self) -> str | None:
@@ -36,6 +42,17 @@ class Halt:
             call = self._on_set
         if call is not None:
             call()
+
+    def go(self, at: float) -> None:
+        """What waits in `wait_to_go` goes on. ``at``: the controller's wall clock."""
+        self._going.put(at)
+
+    def wait_to_go(self) -> float | None:
+        """The next `go`, None where to end is asked for first."""
+        while self._reason is None:
+            with contextlib.suppress(queue.Empty):
+                return self._going.get(timeout=_TURN_S)
+        return None
 
     def watch(self, call: Callable[[], None] | None) -> None:
         """From now on ``call`` is what `set` calls; at once where it was set already."""
@@ -69,15 +86,32 @@ class Seat:
         """Ask the work of that key to end; harmless where there is none any more."""
         self._halt(key).set(reason)
 
+    def go(self, key: str, at: float) -> None:
+        """The work of that key waits for this."""
+        self._halt(key).go(at)
+
     def _halt(self, key: str) -> Halt:
         with self._lock:
             return self._halts.setdefault(key, Halt())
 
 
-def take_seat() -> Any:
-    """A handle to a new seat on this node. A dead seat is not restarted by Ray: what to do then is
+def take_seat(host: str | None = None) -> Any:
+    """A handle to a new seat: on this node, or on that of ``host``. A dead seat is not restarted by Ray: what to do then is
     the run's decision, and it is recorded."""
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     actor = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0)(Seat)
-    return actor.options(max_concurrency=2 * HOSTS_PER_SEAT + 2).remote()
+    if host is not None:
+        return actor.options(max_concurrency=4, label_selector={HOST_LABEL: host}).remote()
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return actor.options(max_concurrency=2 * HOSTS_PER_SEAT + 2, scheduling_strategy=here).remote()
+
+
+def hosts_alive() -> set[str]:
+    """Hosts whose nodes the cluster holds for alive."""
+    import ray
+
+    nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
+    labels = [node.get("Labels") or {} for node in nodes() if node.get("Alive")]
+    return {each[HOST_LABEL] for each in labels if HOST_LABEL in each}

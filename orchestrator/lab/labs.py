@@ -176,6 +176,9 @@ def _inventory_host(lab: Lab, host: LabHost) -> Iterator[str]:
     else:
         # a shim in front of it would cost a tenth of a second at every step
         yield f"    python: {quoted(str(Path(sys.executable).resolve()))}"
+        if lab.kind == "rack":
+            # each host has a network of its own, and finds this program's Ray where it is here
+            yield f"    ray: {quoted(sys.executable)}"
     if lab.kind == "loopback":
         # the others have a disk of their own, and their usual place on it
         yield f"    spool: {quoted(str(lab.path / host.name / 'spool'))}"

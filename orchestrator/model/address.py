@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DEFAULT_SPOOL = "~/.cache/orch"
+#: The host's bootstrapped environment where it has one, else the agent's interpreter (`agents.node.interpreter`).
+ANY_RAY = "any"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Address:
     connect_timeout_s: float = 10.0
     #: its figures never enter a baseline
     emulated: bool = False
+    #: interpreter on the host that has Ray, with which it joins the cluster of a run, or `ANY_RAY`; empty: driven from the controller
+    ray: str = ""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     #: the lab that this host belongs to
     lab: str | None = None

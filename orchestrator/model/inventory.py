@@ -26,7 +26,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from orchestrator.errors import InputError
 from orchestrator.model import yamlsource
-from orchestrator.model.address import DEFAULT_SPOOL, Address
+from orchestrator.model.address import ANY_RAY, DEFAULT_SPOOL, Address
 from orchestrator.model.checks import Problem
 from orchestrator.model.fields import Duration, Name, Strict
 from orchestrator.model.names import nearest
@@ -76,6 +76,7 @@ class HostSpec(Strict):
     leases: str | None = Field(default=None, pattern="^/")
     labels: dict[str, str] | None = None
     emulated: bool | None = None
+    ray: bool | str | None = None
     lab: str | None = None
     vars: dict[str, Any] | None = None
 
@@ -342,6 +343,7 @@ class _Builder:
             python=merged.get("python", "python3"),
             spool=merged.get("spool", DEFAULT_SPOOL),
             leases=merged.get("leases", ""),
+            ray=_ray(merged.get("ray", False)),
             connect_timeout_s=10.0 if timeout is None else duration(timeout),
             emulated=merged.get("emulated", False),
             labels=merged.get("labels", {}),
@@ -351,6 +353,10 @@ class _Builder:
     def _path(self, text: str | None) -> Path | None:
         """Relative to the inventory's folder; ``~`` is the user's home."""
         return None if text is None else self.folder / Path(text).expanduser()
+
+
+def _ray(asked: bool | str) -> str:
+    return asked if isinstance(asked, str) else ANY_RAY if asked else ""
 
 
 def written(address: Address) -> dict[str, Any]:
@@ -374,6 +380,7 @@ def written(address: Address) -> dict[str, Any]:
         "python": address.python,
         "spool": address.spool,
         "leases": address.leases or None,
+        "ray": True if address.ray == ANY_RAY else address.ray or None,
         "labels": dict(address.labels) or None,
         "emulated": address.emulated or None,
         "lab": address.lab,

@@ -87,6 +87,8 @@ class JobPlan:
     #: wall-clock bound of one launch, seconds
     wall_s: float
     memory_bytes: int | None = None
+    #: each launch begins at the same moment on all hosts
+    together: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,9 @@ class Plan:
         del head["steps"]
         for unused in [key for key in ("lease", "tune") if not head[key]]:
             del head[unused]
+        for job in head["jobs"]:
+            if not job["together"]:
+                del job["together"]
         # not asdict: it copies every value of every step, and there may be ten thousand
         body = ",\n".join(dumps({**vars(s), "launches": vars(s.launches)}) for s in self.steps)
         return dumps(head)[:-1] + ',"steps":[\n' + body + "\n]}\n"

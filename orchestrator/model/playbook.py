@@ -92,6 +92,8 @@ class Job(Strict):
     threads: fields.Threads = 1
     mem: fields.Memory | None = None
     limits: LimitSpec = LimitSpec()
+    #: each launch begins at the same moment on all hosts
+    together: bool = False
     #: of the first launch, as it is: to repeat one that failed. None: derived from the playbook's
     seed: int | None = Field(default=None, ge=0, lt=2**63)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from agents.wire import Facts
@@ -44,6 +45,8 @@ def make_plan(
     subject, None where it cannot be built. Raises InputError where no host is left, `where` cannot be answered, or
     a budget is too small."""
     asked = candidates(playbook, inventory, limit)
+    if playbook.tune.get("smt") == "off":
+        facts = {host: one_per_core(said) for host, said in facts.items()}
     known = {
         h: {**playbook.vars, **names_of(inventory.hosts[h], facts[h], inventory.vars.get(h, {}))}
         for h in asked
@@ -75,6 +78,16 @@ def _lease(playbook: Playbook) -> LeasePlan | None:
     if asked is None:
         return None
     return LeasePlan(asked.longest, asked.busy, asked.patience, asked.ttl, playbook.name)
+
+
+def one_per_core(facts: Facts) -> Facts:
+    """The host as it is once SMT is off: of each core its first CPU."""
+    first: dict[tuple[int, int], int] = {}
+    for c in facts.cpus:
+        core = (c.package, c.core)
+        first[core] = min(c.cpu, first.get(core, c.cpu))
+    kept = set(first.values())
+    return replace(facts, cpus=[replace(c, allowed=c.allowed and c.cpu in kept) for c in facts.cpus])
 
 
 def in_order(jobs: list[Job]) -> list[Job]:
@@ -196,6 +209,7 @@ def _job_plan(job: Job) -> JobPlan:
         judges=_judges(job),
         wall_s=_wall(job),
         memory_bytes=job.limits.memory,
+        together=job.together,
     )
 
 

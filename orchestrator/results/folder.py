@@ -36,6 +36,10 @@ from orchestrator.errors import InputError, RunFolderError
 #: run_started  {run, name, seed, argv, orch_version, bundle, git_commit, git_dirty}
 #: host         {host, status: "ok"|"lost", reason, clock_offset_s, bytes_shipped}
 #: lease        {host, status: "held"|"refused"|"released"|"gone"|"left", reason, put_in_order?, restored?, not_restored?}
+#: node         {host, status: "joined"|"apart"|"parted"|"left", reason}   of the Ray cluster; apart: driven over SSH
+#: seat         {host, job, at}   the job is driven on the host itself, which calls itself so
+#: clock        {host, offset_s, error_s, used_s, reason}   the host's wall clock minus this machine's, and by how much that may be wrong
+#: barrier      {job, round, starts: host → seconds after the moment agreed on, skew_s, waited_for: [hosts]}
 #: tuned        {host, reason, settings: name → {asked, before, after, ok, why}}
 #: step_done    {host, job, step, reason}            all launches that it needed were made
 #: step_failed  {host, job, step, reason}            could not be carried out
@@ -50,6 +54,10 @@ CONTROLLER_KINDS = (
     "run_started",
     "host",
     "lease",
+    "node",
+    "seat",
+    "clock",
+    "barrier",
     "tuned",
     "step_done",
     "step_failed",

@@ -20,6 +20,7 @@ from orchestrator.model.names import Names
 from orchestrator.model.plan import Launches, Plan
 from orchestrator.model.playbook import Playbook
 from orchestrator.planning import make_plan
+from orchestrator.planning.plan import one_per_core
 from orchestrator.stops import ARGUMENTS
 
 FLEET = "hosts: {small: {}, big: {labels: {rack: a}}, gone: {}}\ngroups: {numa: {hosts: [big, gone]}}\n"
@@ -241,3 +242,12 @@ def test_volatile_facts_and_the_order_of_answers_change_not_one_byte(
 def test_the_file_holds_every_field_of_every_step(fleet: Path) -> None:
     plan = plan_of(BOOK, fleet)
     assert json.loads(plan.to_json())["steps"] == [dataclasses.asdict(s) for s in plan.steps]
+
+
+def test_a_plan_for_hosts_whose_smt_is_off_has_one_cpu_per_core() -> None:
+    on = hosts.facts(cores=2, siblings=2)
+    off = one_per_core(on)
+    assert len([c for c in on.cpus if c.allowed]) == 4
+    assert len([c for c in off.cpus if c.allowed]) == 2
+    assert len({(c.package, c.core) for c in off.cpus if c.allowed}) == 2
+    assert len(off.cpus) == 4

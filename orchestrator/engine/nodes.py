@@ -1,0 +1,182 @@
+"""The hosts of a run as nodes of its Ray cluster: joined over SSH, and parted from it without a trace.
+
+A host that cannot join is driven over SSH from the controller: that is no failure, and it is said why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Protocol
+
+from agents.wire import dumps
+from orchestrator.bundle.agent import seat_archive
+from orchestrator.engine.ship import blob_path
+from orchestrator.engine.survey import on_each
+from orchestrator.engine.unit import Unit
+from orchestrator.errors import LinkError, RemoteFailed
+from orchestrator.fleet import lease
+from orchestrator.fleet.cluster import HOST_LABEL, NODE_ADDRESS, NODE_SETTINGS, OBJECT_STORE_BYTES
+from orchestrator.model.address import Address
+from orchestrator.transport import Link, open_link
+
+#: (address of the head, token, which hosts or None for all) → those that have joined.
+Join = Callable[[str, str, Sequence[str] | None], list[str]]
+
+JOIN_S = 240.0
+PART_S = 60.0
+
+
+@dataclass(frozen=True)
+class Member:
+    """A host that is to join: where agent and archive of the seat lie there, and its absolute spool."""
+
+    address: Address
+    spool: str
+    agent: str
+    seat: str
+
+
+class Nodes:
+    """Of one run. ``why``: host → why it has not joined."""
+
+    def __init__(self, run: str, members: Sequence[Member], forks: int) -> None:
+        self._run, self._forks = run, forks
+        self._members = {m.address.name: m for m in members}
+        self.why: dict[str, str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._members)
+
+    def join(self, head: str, token: str, only: Sequence[str] | None = None) -> list[str]:
+        """The hosts that have joined, of ``only`` or all; bounded in time, at most ``forks`` at a time."""
+        asked = [m.address for h, m in self._members.items() if only is None or h in only]
+        answers = on_each(asked, lambda a: self._join(self._members[a.name], head, token), self._forks)
+        joined = []
+        for host, answer in answers.items():
+            why = answer.what if isinstance(answer, LinkError) else answer
+            self.why[host] = why
+            if not why:
+                joined.append(host)
+        return joined
+
+    def part(self) -> dict[str, str]:
+        """End them all: host → what could not be ended, empty where nothing is left."""
+        addresses = [m.address for m in self._members.values()]
+        answers = on_each(addresses, lambda a: self._part(self._members[a.name]), self._forks)
+        return {h: a.what if isinstance(a, LinkError) else a for h, a in answers.items()}
+
+    def _join(self, member: Member, head: str, token: str) -> str:
+        import ray
+
+        order = {
+            "run": self._run,
+            "head": head,
+            "token": token,
+            "python": member.address.ray,
+            "ray_version": ray.__version__,
+            "python_version": platform.python_version(),
+            "labels": {HOST_LABEL: member.address.name},
+            "object_store_bytes": OBJECT_STORE_BYTES,
+            "path": member.seat,
+            "address": _literal(member.address.host),
+            "env": dict(NODE_SETTINGS),
+        }
+        answer = _ask(member, ["join"], dumps(order).encode(), JOIN_S)
+        return str(answer["why"])
+
+    def _part(self, member: Member) -> str:
+        answer = _ask(member, ["part", "--run", self._run], b"", PART_S)
+        return f"still running: {answer['left']}" if answer["left"] else ""
+
+
+class Joining(Protocol):
+    """Seats that can be on hosts: `engine.driver`."""
+
+    def join(self, join: Join) -> None: ...
+
+
+@contextlib.contextmanager
+def joined(
+    seats: Joining,
+    units: Sequence[Unit],
+    forks: int,
+    note: Callable[[str, dict[str, Any]], object],
+    say: Callable[[str], None],
+) -> Iterator[None]:
+    """The hosts of these units that are to join, as nodes for as long as the body takes."""
+    members = {u.address.name: _member(u) for u in units if u.address.ray}
+    if not members:
+        yield
+        return
+    nodes = Nodes(units[0].run, list(members.values()), forks)
+    say(f"{len(members)} host(s) join the Ray cluster")
+    try:
+        seats.join(nodes.join)
+        for host in members:
+            why = nodes.why.get(host, "there was no head")
+            note("node", {"host": host, "status": "apart" if why else "joined", "reason": why})
+            if why:
+                say(f"{host}: driven over SSH: {why}")
+        yield
+    finally:
+        for host, left in nodes.part().items():
+            note("node", {"host": host, "status": "left" if left else "parted", "reason": left})
+            if left:
+                say(f"{host}: its Ray node is left: {left}")
+
+
+def _member(unit: Unit) -> Member:
+    return Member(unit.address, unit.spool, unit.agent, blob_path(unit.spool, seat_archive().stem))
+
+
+def _ask(member: Member, words: Sequence[str], stdin: bytes, timeout_s: float) -> dict[str, Any]:
+    argv = [member.address.python, member.agent, words[0], "--spool", member.spool, *words[1:]]
+    with contextlib.closing(open_link(member.address)) as link:
+        return answer_of(link, argv, stdin, timeout_s)
+
+
+def answer_of(link: Link, argv: Sequence[str], stdin: bytes, timeout_s: float) -> dict[str, Any]:
+    """The agent's line of JSON. Raises `LinkError`."""
+    done = link.run(argv, stdin=stdin, timeout_s=timeout_s)
+    if done.exit != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise RemoteFailed(link.host, said[-1] if said else f"exit status {done.exit}")
+    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer if isinstance(answer, dict) else {}
+
+
+def apart(link: Link, agent: Path, address: Address) -> str:
+    """Why the host does not join a cluster, empty where it does. Nothing is left there. Raises `LinkError`."""
+    import ray
+
+    if address.local:
+        return ""
+    if not address.ray:
+        return "`ray:` is not set in the inventory"
+    words = ["--python", address.ray, "--ray", ray.__version__, "--version", platform.python_version()]
+    return str(lease.ask(link, agent, address, "fit", words, placed=False)["why"])
+
+
+def head_address(addresses: Iterable[Address]) -> str:
+    """This machine's address on the way to the first host that is to join, for the head; nothing is sent. Where none is to
+    join, one that nobody outside reaches."""
+    for address in addresses:
+        if not address.ray or address.local:
+            continue
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.connect((address.host or address.name, address.port or 22))
+            return str(s.getsockname()[0])
+    return NODE_ADDRESS
+
+
+def _literal(text: str) -> str:
+    with contextlib.suppress(ValueError):
+        return str(ip_address(text))
+    return ""
