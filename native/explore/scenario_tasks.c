@@ -11,7 +11,7 @@ static void *scarce_alloc(void *given);
 
 #include <string.h>
 
-enum { JOBS = 8, OLD = 16, OPERATIONS = 40, CPUS = 2, ROUNDS = 24 };
+enum { JOBS = 8, OLD = 16, OPERATIONS = 40, FEW = 4, CPUS = 2, ROUNDS = 24 };
 
 typedef struct job {
     task_id_t id; // TASK_NONE: there is none
@@ -260,13 +260,14 @@ static void run_in_order(void) {
 
 static void run(unsigned thread) {
     (void)thread;
+    unsigned operations = explore_draw(3) == 0 ? FEW : OPERATIONS;
     if (explore_draw(5) == 0) {
         run_in_order();
-    } else {
-        for (unsigned i = 0; i < OPERATIONS; i++) {
-            do_one();
-            look_at_all();
-        }
+        operations = 0;
+    }
+    for (unsigned i = 0; i < operations; i++) {
+        do_one();
+        look_at_all();
     }
     if (explore_draw(2) == 0) {
         run_ready();
