@@ -325,6 +325,10 @@ def _race(job: dict[str, Any], names: Names, built: Any) -> Iterator[Problem]:
         return
     # what is of no type at all has been told
     plain = {k: v for k, v in given.items() if isinstance(v, str | list) and not is_template(v)}
+    small = race.too_small(plain) if len(plain) == len(given) else None
+    if small is not None:  # before the explorer is built for the names of its scenarios
+        yield Problem(("with", small[0]), small[1], small[2])
+        return
     scenarios = names.scenarios() if "explore" in race.variants(plain) else None
     for name, what, hint in race.wrong_settings(plain, scenarios or {}):
         yield Problem(("with", name), what, hint)

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.model.names import VARIANTS, nearest
 from orchestrator.model.placement import PlacementError, check_placement
-from orchestrator.model.units import UnitError, duration, kind
+from orchestrator.model.units import UnitError, duration, in_words, kind
 
 WORKLOAD = "race"
 #: Of every subject that there is.
@@ -162,6 +162,42 @@ def spec_of(settings: Mapping[str, Any], scenarios: Mapping[str, Sequence[str]] 
         budget_s=duration(settings.get("budget", BUDGET)),
         strategies=_chosen(settings.get("strategies", "rotate"), STRATEGIES),
         placements=tuple(_listed(settings.get("placements", "compact"))),
+    )
+
+
+#: What a launch costs beyond its window, sanitizers and reading of the journal included; one shorter than SHORTEST_S looks at nothing.
+OVERHEAD_S = 0.5
+SHORTEST_S = 0.2
+
+
+def needed_s(counts: Mapping[str, int]) -> float:
+    """The least budget. ``counts``: detector → its steps."""
+    shares = sum(DETECTORS[name].share for name in counts)
+    return max(
+        (SHORTEST_S + OVERHEAD_S) * count * shares / DETECTORS[name].share for name, count in counts.items()
+    )
+
+
+def too_small(settings: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """(setting, what is wrong, hint) where the budget is too little for what is known without asking the explorer, which would have to be built: at
+    least one scenario for each subject. None too where something else is wrong."""
+    if any(True for _ in wrong_settings(settings)):
+        return None
+    spec = spec_of(settings)
+    known = [SUBJECTS[name] for name in spec.subjects if name in SUBJECTS]
+    counts: dict[str, int] = {}
+    for detector in (DETECTORS[name] for name in spec.detectors):
+        benches = sum(len(s.histories if detector.histories else s.benches) for s in known)
+        steps = len(known) * len(spec.strategies) if detector.explores else benches * len(spec.placements)
+        if steps:
+            counts[detector.name] = steps
+    if not counts or spec.budget_s >= needed_s(counts):
+        return None
+    said = f"{in_words(spec.budget_s)} is too little for {sum(counts.values())} steps or more"
+    return (
+        "budget",
+        said,
+        f"at least {int(needed_s(counts)) + 1}s, or fewer subjects, detectors or strategies",
     )
 
 

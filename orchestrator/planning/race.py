@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import InputError
-from orchestrator.model.race import DETECTORS, SUBJECTS, Bench, Detector, RaceSpec, spec_of
+from orchestrator.model.race import (
+    DETECTORS,
+    OVERHEAD_S,
+    SHORTEST_S,
+    SUBJECTS,
+    Bench,
+    Detector,
+    RaceSpec,
+    needed_s,
+    spec_of,
+)
 from orchestrator.model.units import in_words
 
-#: What a launch costs beyond its window, sanitizers and reading of the journal included.
-OVERHEAD_S = 0.5
-#: A launch shorter than this looks at nothing.
-SHORTEST_S = 0.2
 STRESS_THREADS = 2
 
 Scenarios = Mapping[str, Sequence[str]]
@@ -95,13 +101,10 @@ def _timed(job: str, spec: RaceSpec, made: list[tuple[Detector, RaceCell]]) -> l
     for detector, cell in made:
         seconds = spec.budget_s * detector.share / shares / counts[detector.name] - OVERHEAD_S
         if seconds < SHORTEST_S:
-            needed = max(
-                (SHORTEST_S + OVERHEAD_S) * counts[name] * shares / DETECTORS[name].share for name in counts
-            )
             raise InputError(
                 f"job {job}: budget",
                 f"{in_words(spec.budget_s)} is too little for {len(made)} steps",
-                f"budget: {int(needed) + 1}s would do, or fewer subjects, detectors or strategies",
+                f"budget: {int(needed_s(counts)) + 1}s would do, or fewer subjects, detectors or strategies",
             )
         timed.append(
             RaceCell(cell.axes, cell.settings, cell.variant, cell.threads, cell.placement, round(seconds, 3))

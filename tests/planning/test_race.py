@@ -7,8 +7,15 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import InputError
-from orchestrator.model.race import DETECTORS, SUBJECTS, subjects_of_source
-from orchestrator.planning.race import OVERHEAD_S, SHORTEST_S, RaceCell, race_cells
+from orchestrator.model.race import (
+    DETECTORS,
+    OVERHEAD_S,
+    SHORTEST_S,
+    SUBJECTS,
+    subjects_of_source,
+    too_small,
+)
+from orchestrator.planning.race import RaceCell, race_cells
 
 SCENARIOS = {"deque": ["deque_two", "deque_three"], "reclaim": ["reclaim_pair"], "ring": ["ring_two"]}
 
@@ -83,3 +90,12 @@ def test_linearizability_runs_what_records_and_has_no_gates() -> None:
     made = cells(subjects=["deque", "pdac", "ring"], detectors=["linearizability"])
     assert {c.settings["bench"] for c in made} == {"history_deque"}
     assert not any("gate" in c.axes for c in made)
+
+
+def test_a_budget_that_no_list_of_scenarios_could_make_enough_is_refused_without_one() -> None:
+    small = too_small({"budget": "2s"})
+    assert small is not None
+    assert (small[0], "too little for" in small[1]) == ("budget", True)
+    assert too_small({"budget": "10m"}) is None
+    # what is wrong otherwise is told by others
+    assert too_small({"budget": "soon"}) is None
