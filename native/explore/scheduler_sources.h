@@ -21,6 +21,7 @@
 
 // The order of inclusion is the order of their uses.
 #include "../kernel/deque.c"
+#include "../kernel/scheduler_ask.c"
 #include "../kernel/scheduler_run.c"
 #include "../kernel/scheduler_queue.c"
 #include "../kernel/scheduler_blocks.c"

@@ -222,7 +222,7 @@ bool steal_others_busy(const scheduler_cpu_t *on);
 // Whether a lone task is stuck at a busy CPU: for who is parked, now and then.
 bool steal_lone(scheduler_cpu_t *on);
 
-// --- scheduler_run.c --------------------------------------------------------------------------------------------------
+// --- scheduler_ask.c --------------------------------------------------------------------------------------------------
 // By pointer where `id` is TASK_NONE.
 status_t task_block(task_t *task, task_id_t id);
 status_t task_unblock(scheduler_lockfree_t *scheduler, task_t *task, task_id_t id, uint32_t cpu);
