@@ -1,8 +1,8 @@
 """One trial: a program with a fault in it, one detector, one seed. The scenarios or benches take turns until one fails or the budget is spent.
 
 What fails has found the fault: a violation, a sanitizer's report, a crash, a history that cannot have happened, a run that does not end. The last is
-one that is later by far than the sources as they are have ever been (`Ground.late_s`), counted in looks and not by the clock: a machine may
-stand still for a while.
+one that after its window takes by far more CPU than the sources as they are do (`Ground.late_s`), or sleeps with all threads, and not one that
+waits for a CPU: a machine may be busy, or stand still for a while.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from check_mutants import Unusable
 FIRST_TURN_S = 0.25
 FIRST_SCENARIO_S = 0.06
 LONGEST_TURN_S = 4.0
-#: Beyond its window, of a run that hangs: so long, and so many times what the sources as they are took.
+#: CPU seconds beyond its window, of a run that hangs: so long, and so many times what the sources as they are took.
 PATIENCE_S = 4.0
 PATIENCE_TIMES = 8
 #: At most, and where that is not known yet.
 MOST_PATIENCE_S = 25.0
 LOOK_S = 0.05
+#: After its window, of a run that is neither through nor hangs as far as can be told: it counts as hanging all the same.
+LONGEST_S = 150.0
 REPLAY_S = 60
 
 
@@ -75,14 +77,14 @@ class Ran:
     token: str = ""
     #: times that threads change in the run as it is shown; None where no explorer found it
     switches: int | None = None
-    #: after its window
+    #: CPU seconds after its window
     late_s: float = 0.0
 
 
 @dataclass
 class Ground:
     """What every trial stands on. ``judge``: a command that reads paths of files of records and answers each with a line, ``{"wrong"}``,
-    what is wrong with their histories, or "". ``late_s``: by which the sources as they are ended after their window, at most."""
+    what is wrong with their histories, or "". ``late_s``: CPU seconds that the sources as they are took after their window."""
 
     judge: Sequence[str] = ()
     late_s: dict[tuple[str, Work], float] = field(default_factory=dict)
@@ -141,7 +143,7 @@ def run_once(program: Path, detector: Detector, work: Work, seconds: float, seed
     with tempfile.NamedTemporaryFile("w+") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
         started = time.monotonic()
         process = subprocess.Popen([str(program), *words], stdout=out, stderr=err, env=environment)
-        hangs, spent = watch(process, seconds + ground.patience_s(detector, work))
+        hangs, late = watch(process, seconds, ground.patience_s(detector, work))
         code = process.wait()
         took = time.monotonic() - started
         out.seek(0)
@@ -151,22 +153,55 @@ def run_once(program: Path, detector: Detector, work: Work, seconds: float, seed
             ran.report = ground.wrong_in(out.name)
             ran.passed = not ran.report
             ran.seconds = time.monotonic() - started
-        ran.late_s = max(0.0, spent - seconds)
+        ran.late_s = late
         return ran
 
 
-def watch(process: subprocess.Popen[bytes], within_s: float) -> tuple[bool, float]:
-    """Whether it hangs, then it is ended; and the seconds that it was looked at, in the first one more often."""
-    spent = 0.0
+def watch(process: subprocess.Popen[bytes], window_s: float, patience_s: float) -> tuple[bool, float]:
+    """Whether it hangs, and the CPU seconds that it took after its window. Who hangs spins, and has had a CPU for that long, or sleeps with all threads
+    for that long; who waits for a CPU on a busy machine does neither. Ended in any case."""
+    spent = asleep = late = before = 0.0
+    begun: float | None = None
     try:
-        while spent < within_s and process.poll() is None:
+        while process.poll() is None and spent < window_s + LONGEST_S:
             look = LOOK_S / 5 if spent < 1 else LOOK_S
             time.sleep(look)
             spent += look
-        return process.poll() is None, spent
+            if spent < window_s:
+                continue
+            used = cpu_s(process.pid)
+            begun = used if begun is None else begun
+            late = max(late, used - begun)
+            asleep = asleep + look if used == before and all_asleep(process.pid) else 0.0
+            before = used
+            if late >= patience_s or asleep >= patience_s:
+                return process.poll() is None, late
+        return process.poll() is None, late
     finally:
         if process.poll() is None:
             process.kill()
+
+
+def fields_of(path: str) -> list[str]:
+    """Of a process or thread, from its state on; none where it has ended."""
+    try:
+        return Path(path).read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def cpu_s(pid: int) -> float:
+    """All of its threads, those that have ended too."""
+    fields = fields_of(f"/proc/{pid}/stat")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if len(fields) > 12 else 0.0
+
+
+def all_asleep(pid: int) -> bool:
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return False
+    return all(fields_of(f"{thread}/stat")[:1] == ["S"] for thread in threads)
 
 
 def judge(work: Work, code: int, hangs: bool, took: float, out: str, err: str) -> Ran:

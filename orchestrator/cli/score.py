@@ -140,6 +140,7 @@ def _write(page: Path, board: dict[str, Any], asked: Asked) -> None:
     about = {
         "day": dt.datetime.now(dt.UTC).date().isoformat(),
         "sources": f"commit {commit or 'not known'}",
+        "machine": f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.2g} when this was written",
         "trials": f"{len(asked.seeds)} seeds, at most {asked.budget_s:g} s each by the explorer and {asked.stress_s:g} s by any other, "
         f"{asked.jobs} at a time",
     }

@@ -15,7 +15,7 @@ Record = Mapping[str, Any]
 
 
 def scoreboard(records: Iterable[Record], detectors: Sequence[str]) -> dict[str, Any]:
-    """``{total: {planted, killed, decoys, false_alarms, unusable, missing}, detectors: {name: …}, mutants: [...], void, unusable}``. Seconds and
+    """``{total: {planted, killed, decoys, false_alarms, unusable, missing}, planned, detectors: {name: …}, mutants: [...], void, unusable}``: ``planned`` is how many patches there are. Seconds and
     executions are those up to the kill, median and 90th percentile over mutants and seeds; None where there is none."""
     listed = latest(records)
     trials: dict[str, list[Record]] = defaultdict(list)
@@ -35,6 +35,7 @@ def scoreboard(records: Iterable[Record], detectors: Sequence[str]) -> dict[str,
             "unusable": len(unusable),
             "missing": missing(listed),
         },
+        "planned": next((r["faults"] for r in reversed(listed) if r["type"] == "plan"), len(mutants)),
         "detectors": {d: _detector(d, planted, decoys, trials) for d in detectors},
         "kinds": _kinds(planted),
         "mutants": mutants,

@@ -31,7 +31,7 @@ def _lines(board: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[str]:
     total = board["total"]
     yield (
         f"**{total['killed']} of {total['planted']} planted faults killed, {total['false_alarms']} false alarms on {total['decoys']} "
-        f"decoys**; {_missing(total)}."
+        f"decoys**; {_missing(board)}."
     )
     yield ""
     yield from _table(table(board))
@@ -45,10 +45,13 @@ def _lines(board: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[str]:
     yield from _faults(board)
 
 
-def _missing(total: Mapping[str, Any]) -> str:
+def _missing(board: Mapping[str, Any]) -> str:
+    total = board["total"]
+    begun = total["planted"] + total["decoys"]
     said = [f"{total['missing']} trials are missing"] if total["missing"] else []
     said += [f"{total['unusable']} patches could not be tried"] if total["unusable"] else []
-    return " and ".join(said) or "nothing is missing"
+    said += [f"{begun} of {board['planned']} patches were begun"] if total["missing"] else []
+    return ", ".join(said) or "nothing is missing"
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:

@@ -113,7 +113,7 @@ def test_kinds_void_and_unusable_are_told() -> None:
 
 
 def test_what_was_planned_and_not_made_is_missing() -> None:
-    plan = {"type": "plan", "build": "new", "trials": 3}
+    plan = {"type": "plan", "build": "new", "faults": 2, "trials": 3}
     old = trial("a", "tsan", key="old:a")
     board = scoreboard(
         [old, plan, trial("a", "explore", key="new:1"), trial("a", "explore", key="new:1")], BOTH
@@ -124,10 +124,13 @@ def test_what_was_planned_and_not_made_is_missing() -> None:
 
 
 def test_the_page_says_what_survived_and_what_is_missing() -> None:
-    plan = {"type": "plan", "build": "b", "trials": 4}
+    plan = {"type": "plan", "build": "b", "faults": 3, "trials": 4}
     made = [trial("a", "explore", key="b:1"), trial("b", "tsan", killed=False, key="b:2")]
     text = page(scoreboard([plan, *made], BOTH), {"day": "2001-02-03"})
-    assert "**1 of 2 planted faults killed, 0 false alarms on 0 decoys**; 2 trials are missing." in text
+    assert (
+        "**1 of 2 planted faults killed, 0 false alarms on 0 decoys**; 2 trials are missing, 2 of 3 patches were begun."
+        in text
+    )
     assert "Survived: `b` (S1)." in text
     assert "| `a` | S1 | 1/1 |  |" in text
     assert "- day: 2001-02-03" in text
