@@ -182,6 +182,7 @@ def _start(lab: Lab, host: LabHost) -> LabHost:
         "OWNER": _owner(lab),
     }
     inner = ["unshare", *_NAMESPACES, "sh", str(_HERE / "host.sh")]
+    (folder / "sshd.log").unlink(missing_ok=True)
     pid = processes.spawn([*inside(lab), *inner], environment, folder / "sshd.log")
     deadline = time.monotonic() + _START_S
     outer = processes.identify(pid)
@@ -256,6 +257,15 @@ def run_ip(lab: Lab, lines: Sequence[str], *, force: bool = False) -> None:
 
 def _await(lab: Lab, hosts: Sequence[LabHost]) -> None:
     """Until each sshd gives its greeting. Raises SetupError with what one said that does not."""
+    for host in hosts:
+        # who dials a card that is not up yet waits a second until he asks again where it is
+        log, deadline = lab.path / host.name / "sshd.log", time.monotonic() + _START_S
+        while (
+            host.alive
+            and time.monotonic() < deadline
+            and "Server listening" not in log.read_text(errors="replace")
+        ):
+            time.sleep(0.005)
     argv = [sys.executable, "-IS", "-c", _PROBE, str(_START_S), *(f"{h.address}:{h.port}" for h in hosts)]
     with subprocess.Popen([*at_controller(lab), *argv], stdout=subprocess.PIPE, text=True) as asking:
         try:
