@@ -20,7 +20,7 @@
 #undef check
 #undef column_check
 #undef ops
-#define ORCH_AVX512_MODEL "../test/avx512_model.h"
+#define ORCH_AVX512_MODEL "../explore/avx512_model.h"
 #define entry_of entry_of_vector
 #include "../kernel/capability_simd_avx512.c"
 #undef entry_of

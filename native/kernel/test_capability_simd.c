@@ -1,6 +1,6 @@
 // Vector checks answer what scalar ones do: every variant that this processor can run, and AVX-512 over a model of its intrinsics
 // everywhere, for every kind of input; and columns follow what happens to their capabilities.
-#define ORCH_AVX512_MODEL "avx512_model.h"
+#define ORCH_AVX512_MODEL "../explore/avx512_model.h"
 #define capability_simd_avx512 capability_simd_avx512_model
 #include "capability_simd_avx512.c"
 #undef capability_simd_avx512
