@@ -196,7 +196,8 @@ static void build(void) {
     memset(before, 0, sizeof before);
     memset(predecessors, 0, sizeof predecessors);
     nodes = 1 + (uint32_t)explore_draw(explore_draw(2) == 0 ? 8 : NODES);
-    held = explore_draw(3) == 0 ? UINT64_MAX : explore_draw(UINT64_MAX) | explore_draw(UINT64_MAX);
+    held = explore_draw(UINT64_MAX);
+    held |= explore_draw(3) == 0 ? UINT64_MAX : explore_draw(UINT64_MAX);
     for (pdac_node_t i = 0; i < nodes; i++) {
         add_node(i);
     }
