@@ -80,7 +80,8 @@ void deque_expose(deque_t *deque);
 // --- everybody else -------------------------------------------------------------------------------------------------
 
 typedef enum { DEQUE_EMPTY = 0, DEQUE_EXPOSED, DEQUE_PRIVATE } deque_look_t;
-// What there is to take now; DEQUE_PRIVATE: nothing is exposed. `*queued`: all that is in it.
+// What there is to take now; DEQUE_PRIVATE: nothing is exposed. `*queued`: places from the oldest item to the newest. While others run both have moved on,
+// and it may be more than there ever was in it.
 deque_look_t deque_look(const deque_t *deque, uint64_t *queued);
 // Takes up to `max` exposed items, oldest first: how many. 0: none was exposed, or somebody was faster.
 uint32_t deque_steal(deque_t *deque, void **items, uint32_t max);

@@ -27,6 +27,7 @@ ASK_S = 60.0
 BEAT_S = 20.0
 #: Exit statuses of a beat: what it was for is gone, or nobody keeps it.
 ENDED, UNKEPT = 3, 4
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 #: Writes the seconds since boot into the file of signs, in place: it has either the old ones or the new.
 _BEAT = """
@@ -124,9 +125,22 @@ def give_back(link: Link, agent: Path, address: Address, *, sweep: bool, force: 
 
 
 def tune(link: Link, agent: Path, address: Address, name: str, wanted: Mapping[str, str]) -> dict[str, Any]:
-    """{settings: name → {asked, before, after, ok, why}, not_restored}."""
+    """{settings: name → {asked, before, after, ok, why}, not_restored}. A host of a lab that runs on the kernel of this very
+    machine is not touched: whoever tries a playbook there does not mean his own machine."""
+    if address.lab is not None and _runs_on_our_kernel(link):
+        why = f"the hosts of lab {address.lab} have the kernel of this machine, which is left alone"
+        untouched = {"before": "", "after": "", "ok": False, "why": why}
+        return {
+            "settings": {key: {"asked": value, **untouched} for key, value in wanted.items()},
+            "not_restored": {},
+        }
     pairs = ";".join(f"{key}={value}" for key, value in wanted.items())
     return ask(link, agent, address, "tune", ["--id", name, "--set", pairs])
+
+
+def _runs_on_our_kernel(link: Link) -> bool:
+    told = link.run(["cat", str(_BOOT_ID)], timeout_s=BEAT_S)
+    return told.stdout.strip() == _BOOT_ID.read_bytes().strip()
 
 
 def place(address: Address) -> str:

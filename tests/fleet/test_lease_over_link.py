@@ -20,11 +20,17 @@ from orchestrator.transport import open_link
 PLAN = LeasePlan(longest_s=600.0, busy="fail", patience_s=0.0, ttl_s=60.0, what="tests")
 
 
-def held_by(lab: Any, hosts: list[str], notes: list[tuple[str, dict[str, Any]]], **over: Any) -> Leases:
+def held_by(
+    lab: Any,
+    hosts: list[str],
+    notes: list[tuple[str, dict[str, Any]]],
+    tune: dict[str, str] | None = None,
+    **over: Any,
+) -> Leases:
     return Leases(
         [lab.address(h) for h in hosts],
         LeasePlan(**{**vars(PLAN), **over}),
-        {},
+        tune or {},
         run="run-of-tests",
         agent=agent_zipapp(),
         forks=8,
@@ -56,6 +62,18 @@ def test_a_lease_that_was_taken_away_is_noticed(lab: Any) -> None:
         while not leases.lost() and time.monotonic() < until:
             time.sleep(0.05)
         assert leases.lost() == {"h1": "its lease has ended"}
+
+
+@pytest.mark.sshd
+def test_a_lab_that_has_our_own_kernel_is_not_tuned(lab: Any) -> None:
+    setting = Path("/proc/sys/kernel/randomize_va_space")
+    before = setting.read_text().strip()
+    notes: list[tuple[str, dict[str, Any]]] = []
+    with held_by(lab, ["h1"], notes, {"aslr": "off" if before != "0" else "full"}):
+        assert setting.read_text().strip() == before
+    (tuned,) = [data for kind, data in notes if kind == "tuned"]
+    assert tuned["settings"]["aslr"]["ok"] is False
+    assert "the kernel of this machine, which is left alone" in tuned["reason"]
 
 
 @pytest.mark.sshd
