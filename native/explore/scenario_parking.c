@@ -25,6 +25,7 @@ static scheduler_lockfree_t *scheduler;
 static job_t *jobs[TASKS];
 static unsigned job_count, roots, over;
 static uint32_t cpus;
+static scheduler_mask_t masks[EXPLORE_THREADS]; // one CPU each
 static bool scarce, begun;
 
 static void *scarce_alloc(size_t bytes) {
@@ -54,6 +55,7 @@ static void tell(job_t *job) { plain_store_u32(&job->told, plain_load_u32(&job->
 static task_verdict_t do_job(task_t *task, scheduler_cpu_t *on) {
     job_t *job = (job_t *)(void *)((char *)task - offsetof(job_t, task));
     EXPLORE_EXPECT(!job->block_seen, "S2: it runs while it is blocked");
+    EXPLORE_EXPECT(mask_allows(task, scheduler_cpu_index(on)), "S4: it runs on another CPU");
     EXPLORE_EXPECT(++job->runs <= job->wanted, "S1: it runs too often");
     tell(job);
     if (job->runs == 1 && job->child != NULL) {
@@ -135,6 +137,7 @@ static void make_jobs(void) {
     for (unsigned i = 0; i < job_count; i++) {
         jobs[i] = shared_alloc_aligned(sizeof **jobs);
         task_init(&jobs[i]->task, do_job, NULL, (uint8_t)explore_draw(TASK_PRIORITIES), NULL);
+        jobs[i]->task.mask = explore_draw(6) == 0 ? &masks[explore_draw(cpus)] : NULL;
         jobs[i]->wanted = explore_draw(3) == 0 ? 2 : 1;
         jobs[i]->blocks = i % 2 == 1;
     }
@@ -146,6 +149,9 @@ static void make_jobs(void) {
 static void set_up(uint32_t cpu_count) {
     cpus = cpu_count;
     begun = false;
+    for (uint32_t cpu = 0; cpu < cpus; cpu++) {
+        scheduler_mask_add(&masks[cpu], cpu);
+    }
     scarce = explore_draw(4) == 0;
     scheduler_deque_mode_t mode = explore_draw(3) == 0 ? SCHEDULER_DEQUE_ASYMMETRIC : SCHEDULER_DEQUE_FENCED;
     scheduler_config_t config = {.cpus = cpus, .deque_first = 2, .mode = mode};
@@ -181,4 +187,4 @@ static const explore_scenario_t scenarios[] = {
     {"parking_two", 3, set_up_two, run, finish},
     {"parking_three", 4, set_up_three, run, finish},
 };
-EXPLORE_SCENARIOS("scheduler", "S1,S2,S3,S5,S6", scenarios)
+EXPLORE_SCENARIOS("scheduler", "S1,S2,S3,S4,S5,S6", scenarios)

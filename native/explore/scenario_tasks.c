@@ -11,7 +11,7 @@ static void *scarce_alloc(void *given);
 
 #include <string.h>
 
-enum { JOBS = 8, OLD = 16, OPERATIONS = 40, FEW = 4, CPUS = 2, ROUNDS = 24 };
+enum { JOBS = 8, OLD = 16, OPERATIONS = 40, FEW = 4, PLAIN = 3, CPUS = 2, ROUNDS = 24 };
 
 typedef struct job {
     task_id_t id; // TASK_NONE: there is none
@@ -258,8 +258,41 @@ static void run_in_order(void) {
     in_order = false;
 }
 
+static task_verdict_t never(task_t *task, scheduler_cpu_t *cpu) {
+    (void)task, (void)cpu;
+    explore_fail("S1: it runs, and nobody drives its CPU");
+}
+
+// Tasks without an id go by blocks, whose masks are looked at when they are taken over: also by who takes the rest.
+static void rest_plain(void) {
+    task_t *plain[PLAIN] = {NULL}, *rest = NULL;
+    uint32_t count = 1 + (uint32_t)explore_draw(PLAIN), rested = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        plain[i] = (shared_alloc_aligned)(sizeof *plain[i]);
+        const scheduler_mask_t *mask = explore_draw(2) == 0 ? &masks[explore_draw(cpus)] : NULL;
+        task_init(plain[i], never, NULL, (uint8_t)explore_draw(TASK_PRIORITIES), mask);
+    }
+    task_t *batch[PLAIN];
+    memcpy(batch, plain, sizeof batch);
+    scheduler_enqueue_batch(scheduler, batch, count, (uint8_t)explore_draw(cpus));
+    for (uint32_t cpu = 0; cpu < cpus; cpu++) {
+        scheduler_detach(on[cpu]);
+    }
+    while (scheduler_rest(scheduler, &rest, 1) != 0) {
+        EXPLORE_EXPECT(rested++ < count && task_state(rest) == TASK_STATE_NEW, "S1: the rest has what is not queued");
+    }
+    EXPLORE_EXPECT(rested == count, "S1: the rest lacks one");
+    for (uint32_t i = 0; i < count; i++) {
+        shared_free(plain[i]);
+    }
+}
+
 static void run(unsigned thread) {
     (void)thread;
+    if (explore_draw(8) == 0) {
+        rest_plain();
+        return;
+    }
     unsigned operations = explore_draw(3) == 0 ? FEW : OPERATIONS;
     if (explore_draw(5) == 0) {
         run_in_order();
