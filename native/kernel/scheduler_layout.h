@@ -233,7 +233,7 @@ status_t task_terminate(task_t *task, task_id_t id);
 void wake_for_work(scheduler_lockfree_t *scheduler, uint32_t near);
 // Wakes this one if it sleeps; whether it did.
 bool wake_cpu(scheduler_lockfree_t *scheduler, uint32_t cpu);
-// `on` was woken and has found something: the next one.
+// `on` has found something: the next one, if `on` was woken itself, or has more of it than it starts now.
 void wake_found(scheduler_cpu_t *on);
 bool is_asleep(scheduler_lockfree_t *scheduler, uint32_t cpu);
 // Woken no more. wake_one: somebody, whatever for.

@@ -5,7 +5,8 @@
 //
 // No wakeup is lost. Who makes work publishes it, then reads idle (edge SLEEP). Who parks counts itself in idle, then looks at all queues (the same edge).
 // So either the look finds the work, or who made it sees the sleeper, or sees somebody searching, who has not counted himself
-// as asleep then, and looks after he has. A CPU that was woken and finds something wakes the next in its turn, unasked.
+// as asleep then, and looks after he has. A CPU that was woken and finds something wakes the next in its turn, unasked; one that was awake
+// does where it has taken over more than it can start at once.
 //
 // Who sleeps is a bit in `sleepers`. It is set before its CPU is counted asleep, and cleared after it was counted off, by a waker or
 // by the CPU that gets up by itself; who clears it is the one. So a waker that has counted one off finds a bit, unless its
@@ -114,19 +115,38 @@ void stop_waking(scheduler_cpu_t *on) {
     }
 }
 
+static bool has_several(const scheduler_cpu_t *on) {
+    bool several = false;
+    for (uint32_t level = 0; level < TASK_PRIORITIES; level++) {
+        several = several || ((on->levels & LEVEL_DEQUE(level)) != 0 && deque_size(&on->deques[level]) >= WAKE_FROM);
+    }
+    return several;
+}
+
+// What was taken over lay in nobody's queue meanwhile: who lay down just then has seen none of it.
 void wake_found(scheduler_cpu_t *on) {
     if (on->waking) {
         stop_waking(on);
         (void)wake_any(on->scheduler, on->index, true);
+    } else if (has_several(on)) {
+        /* edge SLEEP:S — what was taken over, before the look at who sleeps; :S is in steal_look */
+        atomic_fence_light_seq_cst(on->asymmetric);
+        /* relaxed: the fence orders it */
+        if (sleeping(atomic_load_relaxed_u64(&on->scheduler->idle)) > 0) {
+            wake_for_work(on->scheduler, on->index);
+        }
     }
 }
 
-// Gets up by itself: off the count first, as a waker does.
-static void get_up(scheduler_cpu_t *on) {
+// Gets up by itself: off the count first, as a waker does. `searching`: it goes on as one that was woken.
+static void get_up(scheduler_cpu_t *on, bool searching) {
     add_idle(on->scheduler, (uint64_t)0 - ONE_ASLEEP);
+    on->waking = searching;
     if (!take_bit(on->scheduler, on->index)) { // somebody has woken it, and counted it off
         add_idle(on->scheduler, ONE_ASLEEP);
         on->waking = true;
+    } else if (searching) {
+        add_idle(on->scheduler, ONE_WAKING);
     }
 }
 
@@ -151,11 +171,12 @@ bool scheduler_park(scheduler_cpu_t *on, uint64_t timeout_ns) {
     }
     uint64_t now = timeout_ns == SCHEDULER_FOREVER ? 0 : clock_now();
     uint64_t end = timeout_ns >= SCHEDULER_FOREVER - now ? SCHEDULER_FOREVER : now + timeout_ns;
+    bool searching = on->waking;
     lie_down(on);
     uint64_t kicks = kicks_of(on->scheduler);
     if (kicks != on->kicks || steal_look(on) || scheduler_stopped(on->scheduler)) {
         on->kicks = kicks;
-        get_up(on);
+        get_up(on, searching); // the look ends with what it finds first: there may be more, whose makers have seen somebody searching
         return true;
     }
     count_up(&on->counts.parks, 1);
@@ -164,7 +185,7 @@ bool scheduler_park(scheduler_cpu_t *on, uint64_t timeout_ns) {
         if (end != SCHEDULER_FOREVER) {
             now = clock_now();
             if (now >= end) {
-                get_up(on);
+                get_up(on, false);
                 return on->waking;
             }
             left = end - now;
@@ -172,7 +193,7 @@ bool scheduler_park(scheduler_cpu_t *on, uint64_t timeout_ns) {
         bool relook = steal_others_busy(on);
         park_wait(&on->park, 1, relook && left > SCHEDULER_RELOOK_NS ? SCHEDULER_RELOOK_NS : left);
         if (!is_woken(on) && relook && steal_lone(on)) {
-            get_up(on);
+            get_up(on, false);
             return true;
         }
         /* edge BED:S — before the bit is looked at; :S is in take_bit */

@@ -190,7 +190,11 @@ bool steal_lone(scheduler_cpu_t *on) {
         scheduler_cpu_t *from = &on->scheduler->cpus[i];
         for (uint32_t level = 0; level < TASK_PRIORITIES; level++) {
             uint64_t queued = 0;
-            if (deque_look(&from->deques[level], &queued) != DEQUE_EMPTY) {
+            deque_look_t look = deque_look(&from->deques[level], &queued);
+            if (look == DEQUE_EXPOSED || queued >= WAKE_FROM) {
+                return true;
+            }
+            if (look != DEQUE_EMPTY) {
                 return is_stuck(on, from, LONE_ROUNDS) && queued > 0;
             }
         }
