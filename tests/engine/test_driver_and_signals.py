@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from orchestrator.engine import driver
@@ -25,10 +25,10 @@ def test_the_driver_is_deaf_to_the_terminal_from_its_first_instruction(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(driver, "_serve", wait)
+    before = set(multiprocessing.active_children())
     with DriverSeats([], tmp_path) as seats:
-        (child,) = [
-            p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline()) and p.is_running()
-        ]
+        (child,) = set(multiprocessing.active_children()) - before
+        assert child.pid is not None
         assert {signal.SIGINT, signal.SIGHUP} <= blocked_or_ignored(child.pid)
         assert not {signal.SIGINT, signal.SIGHUP} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
         seats.let_go()

@@ -26,19 +26,27 @@ jobs:
 """
 
 
+def command_of(process: psutil.Process) -> str:
+    """Its words; none of one that has just ended: a child of the run that is no concern of the test."""
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
 def driver(orch: psutil.Process) -> psutil.Process:
-    (found,) = [p for p in orch.children() if "spawn_main" in " ".join(p.cmdline())]
+    (found,) = [p for p in orch.children() if "spawn_main" in command_of(p)]
     return found
 
 
 def head(orch: psutil.Process) -> psutil.Process:
-    (found,) = [p for p in orch.children(recursive=True) if p.name() == "gcs_server"]
+    (found,) = [p for p in orch.children(recursive=True) if "/gcs_server" in command_of(p)]
     return found
 
 
 def home_of(orch: psutil.Process) -> Path:
     """Where its Ray lives, as the head was told."""
-    (found,) = set(re.findall(r"/tmp/orch-ray-[a-z0-9_]+", " ".join(head(orch).cmdline())))
+    (found,) = set(re.findall(r"/tmp/orch-ray-[a-z0-9_]+", command_of(head(orch))))
     return Path(found)
 
 
