@@ -71,27 +71,11 @@ uint32_t scheduler_cpus(const scheduler_lockfree_t *scheduler) {
     (void)scheduler;
     return workers;
 }
-uint32_t scheduler_cpu_index(const scheduler_cpu_t *on) { return on->index; }
 uint64_t scheduler_room(const scheduler_cpu_t *on) {
     (void)on;
     return explore_draw(6);
 }
-void scheduler_charge(scheduler_cpu_t *on, uint64_t count) {
-    (void)on;
-    (void)count;
-}
-void scheduler_spawn(scheduler_cpu_t *on, task_t *task) {
-    (void)on;
-    hand_in(task);
-}
-status_t scheduler_enqueue_wide(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t count, uint32_t cpu) {
-    (void)scheduler;
-    (void)cpu;
-    for (uint32_t i = 0; i < count; i++) {
-        hand_in(tasks[i]);
-    }
-    return STATUS_OK;
-}
+#include "scheduler_list.h"
 
 static void work(uint32_t cpu) {
     while (over < runs_wanted) {

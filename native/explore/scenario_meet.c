@@ -38,6 +38,7 @@ static void drive(uint32_t cpu) {
 }
 
 static void hand_in(task_t *task) {
+    EXPLORE_EXPECT(scheduler_cpus(scheduler) == CPUS, "S6: CPUs have gone");
     if (explore_draw(2) == 0) {
         scheduler_enqueue_batch(scheduler, &task, 1, (uint8_t)explore_draw(CPUS + 1));
     } else {

@@ -50,27 +50,11 @@ uint32_t scheduler_cpus(const scheduler_lockfree_t *scheduler) {
     (void)scheduler;
     return 1;
 }
-uint32_t scheduler_cpu_index(const scheduler_cpu_t *on) { return on->index; }
 uint64_t scheduler_room(const scheduler_cpu_t *on) {
     (void)on;
     return NODES;
 }
-void scheduler_charge(scheduler_cpu_t *on, uint64_t count) {
-    (void)on;
-    (void)count;
-}
-void scheduler_spawn(scheduler_cpu_t *on, task_t *task) {
-    (void)on;
-    hand_in(task);
-}
-status_t scheduler_enqueue_wide(scheduler_lockfree_t *scheduler, task_t **tasks, uint32_t count, uint32_t to) {
-    (void)scheduler;
-    (void)to;
-    for (uint32_t i = 0; i < count; i++) {
-        hand_in(tasks[i]);
-    }
-    return STATUS_OK;
-}
+#include "scheduler_list.h"
 
 static void run_all(void) {
     while (list_count > 0) {

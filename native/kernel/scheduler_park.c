@@ -138,15 +138,12 @@ void wake_found(scheduler_cpu_t *on) {
     }
 }
 
-// Gets up by itself: off the count first, as a waker does. `searching`: it goes on as one that was woken.
-static void get_up(scheduler_cpu_t *on, bool searching) {
+// Gets up by itself: off the count first, as a waker does.
+static void get_up(scheduler_cpu_t *on) {
     add_idle(on->scheduler, (uint64_t)0 - ONE_ASLEEP);
-    on->waking = searching;
     if (!take_bit(on->scheduler, on->index)) { // somebody has woken it, and counted it off
         add_idle(on->scheduler, ONE_ASLEEP);
         on->waking = true;
-    } else if (searching) {
-        add_idle(on->scheduler, ONE_WAKING);
     }
 }
 
@@ -176,7 +173,10 @@ bool scheduler_park(scheduler_cpu_t *on, uint64_t timeout_ns) {
     uint64_t kicks = kicks_of(on->scheduler);
     if (kicks != on->kicks || steal_look(on) || scheduler_stopped(on->scheduler)) {
         on->kicks = kicks;
-        get_up(on, searching); // the look ends with what it finds first: there may be more, whose makers have seen somebody searching
+        get_up(on);
+        if (searching) { // the look ends with what it finds first: there may be more, whose makers have seen somebody searching
+            wake_one(on->scheduler, on->index);
+        }
         return true;
     }
     count_up(&on->counts.parks, 1);
@@ -185,7 +185,7 @@ bool scheduler_park(scheduler_cpu_t *on, uint64_t timeout_ns) {
         if (end != SCHEDULER_FOREVER) {
             now = clock_now();
             if (now >= end) {
-                get_up(on, false);
+                get_up(on);
                 return on->waking;
             }
             left = end - now;
@@ -193,7 +193,7 @@ bool scheduler_park(scheduler_cpu_t *on, uint64_t timeout_ns) {
         bool relook = steal_others_busy(on);
         park_wait(&on->park, 1, relook && left > SCHEDULER_RELOOK_NS ? SCHEDULER_RELOOK_NS : left);
         if (!is_woken(on) && relook && steal_lone(on)) {
-            get_up(on, false);
+            get_up(on);
             return true;
         }
         /* edge BED:S — before the bit is looked at; :S is in take_bit */

@@ -192,7 +192,7 @@ bool steal_lone(scheduler_cpu_t *on) {
             uint64_t queued = 0;
             deque_look_t look = deque_look(&from->deques[level], &queued);
             if (look == DEQUE_EXPOSED || queued >= WAKE_FROM) {
-                return true;
+                return true; // its owner was taking it back when this CPU looked around and lay down
             }
             if (look != DEQUE_EMPTY) {
                 return is_stuck(on, from, LONE_ROUNDS) && queued > 0;
