@@ -7,7 +7,7 @@ import os
 import signal
 import traceback
 from pathlib import Path
-from typing import NoReturn, Set
+from typing import Callable, NoReturn, Set
 
 from agents import limits
 from agents.launch import Launch
@@ -18,38 +18,44 @@ from agents.wire import Order
 def detach(launch: Launch, order: Order) -> str:
     """Start the supervisor and let it go. Returns "" once the journal has its first entry, else one
     line that says why this host cannot take it. Raises OSError where no process can be made."""
-    reading, writing = os.pipe()
-    first = os.fork()
-    if first == 0:
-        os.close(reading)
-        _become_daemon(launch, order, writing)
-    os.close(writing)
-    said = b""
-    while True:
-        data = os.read(reading, 4096)
-        if not data:
-            break
-        said += data
-    os.close(reading)
-    os.waitpid(first, 0)
+    said = apart(
+        launch.log, lambda ready: _guard(launch, order, ready), lambda ready, e: _refuse(launch, ready, e)
+    )
     if said == b"ok\n":
         return ""
     return said.decode("utf-8", "replace").strip() or "the supervisor ended before it began"
 
 
-def _become_daemon(launch: Launch, order: Order, ready: int) -> NoReturn:
+def apart(log: Path, live: Callable[[int], None], fail: Callable[[int, BaseException], None]) -> bytes:
+    """A process of its own session that lives ``live`` and then ends; ``fail`` is told what it raised. Both are given a pipe, which
+    one of them closes once there is something to say: that is returned. Raises OSError where no process can be made."""
+    reading, writing = os.pipe()
+    first = os.fork()
+    if first == 0:
+        os.close(reading)
+        _become_daemon(log, live, fail, writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as f:
+        said = f.read()
+    os.waitpid(first, 0)
+    return said
+
+
+def _become_daemon(
+    log: Path, live: Callable[[int], None], fail: Callable[[int, BaseException], None], ready: int
+) -> NoReturn:
     try:
         os.setsid()
         if os.fork():
             os._exit(0)
-        let_go(launch.log, ready)
-        _guard(launch, order, ready)
+        _let_go(log, ready)
+        live(ready)
     except BaseException as e:  # noqa: BLE001 - never back into the caller's stack
-        _refuse(launch, ready, e)
+        fail(ready, e)
     os._exit(0)
 
 
-def let_go(log: Path, keep: int) -> None:
+def _let_go(log: Path, keep: int) -> None:
     """Nothing of the caller's stays open but ``keep``: its connection must be able to close. Errors go to ``log``."""
     null = os.open("/dev/null", os.O_RDWR)
     errors = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)

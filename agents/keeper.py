@@ -12,10 +12,10 @@ import signal
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Dict, NoReturn
+from typing import Any, Dict
 
 from agents import lease, limits, sweep, tune
-from agents.daemon import let_go
+from agents.daemon import apart
 from agents.lease import Place, Record
 
 #: Looks at the sign of life so often in the time for which one counts.
@@ -25,36 +25,20 @@ _LONGEST_NAP_S = 30.0
 
 def keep(place: Place, record: Record) -> int:
     """Start the keeper and let it go: its pid. Raises OSError where no process can be made."""
-    reading, writing = os.pipe()
-    first = os.fork()
-    if first == 0:
-        os.close(reading)
-        _become(place, record, writing)
-    os.close(writing)
-    said = os.read(reading, 32)
-    os.close(reading)
-    os.waitpid(first, 0)
+    log = Path(record.spool) / "lease" / "keeper.log"
+    said = apart(
+        log,
+        lambda ready: _watch(place, record, ready),
+        lambda _, e: traceback.print_exception(type(e), e, e.__traceback__),
+    )
     return int(said or b"0")
 
 
-def _become(place: Place, record: Record, writing: int) -> NoReturn:
-    try:
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        log = Path(record.spool) / "lease" / "keeper.log"
-        let_go(log, writing)
-        for number in (signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        os.write(writing, b"%d" % os.getpid())
-        os.close(writing)
-        _watch(place, record)
-    except BaseException:  # noqa: BLE001 - never back into the caller's stack
-        traceback.print_exc()
-    os._exit(0)
-
-
-def _watch(place: Place, record: Record) -> None:
+def _watch(place: Place, record: Record, ready: int) -> None:
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    os.write(ready, b"%d" % os.getpid())
+    os.close(ready)
     while True:
         left = lease.renew(place, record)
         if left is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -23,6 +24,8 @@ from agents.launch import check_name
 from agents.limits import processes, send
 
 MARK = "ORCH_NODE_DIR"
+#: what Ray may have as its folder, and nothing else is removed
+_HOME = re.compile(r"\A/tmp/orch-ray-[^/]+\Z")
 ANY = "any"
 START_S = 90.0
 CHECK_S = 60.0
@@ -205,6 +208,6 @@ def _folders(parent: Path) -> List[Path]:
 def _remove(folder: Path) -> None:
     with contextlib.suppress(OSError):
         home = (folder / "home").read_text()
-        if home.startswith("/tmp/orch-ray-") and "/" not in home[len("/tmp/orch-ray-") :]:  # noqa: S108 - compared only
+        if _HOME.match(home):
             shutil.rmtree(home, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
