@@ -26,6 +26,7 @@ from pathlib import Path
 
 import paramiko
 
+from orchestrator.engine import packed
 from orchestrator.engine.ship import ship
 from orchestrator.engine.survey import on_each, ping
 from orchestrator.errors import LinkError
@@ -86,7 +87,7 @@ def bare(hosts: Sequence[Address], known: Path) -> None:
     def caught(address: Address) -> None:
         try:
             one(address)
-        except Exception as e:  # noqa: BLE001
+        except Exception as e:  # noqa: BLE001 - raised again by the thread that waits
             failed.append(e)
 
     threads = [threading.Thread(target=caught, args=(address,)) for address in hosts]
@@ -193,7 +194,7 @@ def shipping(lab: Lab, peers: Path | None, source: Path) -> Arms:
     def first() -> None:
         for kept in Path(os.environ["ORCH_CACHE"]).glob("packed/*"):
             kept.unlink()
-        forget()
+        packed.forget()
         shipped(lambda sent: 0 < sent <= size)
 
     def then(commands: Sequence[Sequence[str]]) -> Callable[[], None]:
@@ -216,13 +217,6 @@ def shipping(lab: Lab, peers: Path | None, source: Path) -> Arms:
     return {
         name: (arm if name == "orch, already there" else _after(removed, arm)) for name, arm in order.items()
     }
-
-
-def forget() -> None:
-    """What this process keeps of what it has packed."""
-    from orchestrator.engine import packed
-
-    packed._packed.cache_clear()  # noqa: SLF001
 
 
 def _after(before: Callable[[], None], arm: Callable[[], float | None]) -> Callable[[], float | None]:

@@ -19,13 +19,13 @@ _lock = threading.Lock()
 def packed(digest: str, source: Path) -> bytes:
     """The frame of the file whose SHA-256 is ``digest``. Thread-safe. Raises OSError, SetupError."""
     with _lock:
-        return _packed(digest, source)
+        return _travelling(digest, source, pack=True)
 
 
 def plain(digest: str, source: Path) -> bytes:
     """The file as it is, read once for all hosts. Thread-safe. Raises OSError."""
     with _lock:
-        return _plain(digest, source)
+        return _travelling(digest, source, pack=False)
 
 
 def mark(travelling: bytes) -> str:
@@ -34,8 +34,16 @@ def mark(travelling: bytes) -> str:
         return _mark(travelling)
 
 
-@lru_cache(maxsize=2)
-def _packed(digest: str, source: Path) -> bytes:
+def forget() -> None:
+    """What this process keeps in its memory. Thread-safe."""
+    with _lock:
+        _travelling.cache_clear()
+
+
+@lru_cache(maxsize=4)
+def _travelling(digest: str, source: Path, *, pack: bool) -> bytes:
+    if not pack:
+        return source.read_bytes()
     kept = folder("packed") / f"{digest}.{LEVEL}.zst"
     if kept.is_file():
         return kept.read_bytes()
@@ -46,11 +54,6 @@ def _packed(digest: str, source: Path) -> bytes:
     with contextlib.suppress(SetupError):
         write_atomically(kept, made)
     return made
-
-
-@lru_cache(maxsize=2)
-def _plain(digest: str, source: Path) -> bytes:  # noqa: ARG001
-    return source.read_bytes()
 
 
 @lru_cache(maxsize=4)

@@ -15,7 +15,7 @@ from orchestrator.engine.unit import Note, Piece, Unit
 from orchestrator.fleet.cluster import NODE_SETTINGS
 from orchestrator.fleet.seat import HOSTS_PER_SEAT, Halt, hosts_alive, take_seat
 from orchestrator.model.address import Address
-from orchestrator.transport import Completed, Link, Streaming
+from orchestrator.transport import Link
 from orchestrator.transport.local import LocalLink
 
 #: How often the nodes are asked after.
@@ -132,20 +132,4 @@ def open_here(address: Address) -> Link:
     with contextlib.suppress(OSError):
         # Ray keeps to one CPU; what is started from here may run on all
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    return _Here(address)
-
-
-class _Here(LocalLink):
-    """Whose commands see nothing of Ray."""
-
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
-        return super().run(_without_ray(argv), stdin=stdin, timeout_s=timeout_s)
-
-    @contextlib.contextmanager
-    def stream(self, argv: Sequence[str], *, stdin: bytes = b"", idle_s: float = 60.0) -> Iterator[Streaming]:  # type: ignore[override] # as the protocol has it
-        with super().stream(_without_ray(argv), stdin=stdin, idle_s=idle_s) as running:
-            yield running
-
-
-def _without_ray(argv: Sequence[str]) -> list[str]:
-    return ["env", *(word for name in _RAYS_OWN for word in ("-u", name)), *argv]
+    return LocalLink(address, ["env", *(word for name in _RAYS_OWN for word in ("-u", name))])

@@ -29,10 +29,12 @@ _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
 
 class LocalLink:
-    """A `Link` to this machine. Holds nothing open, so it cannot be lost."""
+    """A `Link` to this machine. Holds nothing open, so it cannot be lost. ``before``: words before every command's, such as
+    `env` with what it is not to see."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, before: Sequence[str] = ()) -> None:
         self._host = address.name
+        self._before = tuple(before)
 
     @property
     def host(self) -> str:
@@ -40,7 +42,7 @@ class LocalLink:
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
         try:
-            child = _start(argv, subprocess.PIPE if stdin else subprocess.DEVNULL)
+            child = _start([*self._before, *argv], subprocess.PIPE if stdin else subprocess.DEVNULL)
         except OSError as e:
             return _not_started(argv, e)
         with child:
@@ -57,7 +59,7 @@ class LocalLink:
         self, argv: Sequence[str], *, stdin: bytes = b"", idle_s: float = 60.0
     ) -> Iterator[LocalStreaming | _NotStarted]:
         try:
-            child = _start(argv, subprocess.PIPE if stdin else subprocess.DEVNULL)
+            child = _start([*self._before, *argv], subprocess.PIPE if stdin else subprocess.DEVNULL)
         except OSError as e:
             yield _NotStarted(_not_started(argv, e))
             return
