@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestrator import __version__
-from orchestrator.cli import bundle, check, held, hosts, lab, plan, race, report, results, run
+from orchestrator.cli import bundle, check, held, hosts, lab, plan, race, report, results, run, watch
 from orchestrator.cli.output import outlive_readers
 from orchestrator.errors import EXIT_CODES, EXIT_INTERNAL, EXIT_INTERRUPTED, OrchError
 
@@ -31,6 +31,7 @@ app.add_typer(hosts.app, name="hosts")
 hosts.app.command("release")(held.release)
 app.add_typer(results.app, name="results")
 app.command("report")(report.report)
+app.command("watch")(watch.watch)
 app.add_typer(race.app, name="race")
 app.command("replay")(race.replay)
 app.add_typer(bundle.app, name="bundle")

@@ -135,10 +135,8 @@ class RunFolder:
     def held(self) -> Iterator[None]:
         """Nobody else goes on with this run meanwhile. Raises InputError where somebody is at it."""
         with self.plan.open() as f:
-            try:
-                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as e:
-                raise InputError(self.id, "this run is under way") from e
+            if not _lock(f.fileno()):
+                raise InputError(self.id, "this run is under way")
             yield
 
     @property
@@ -222,6 +220,18 @@ class RunFolder:
                 f.write(data)
         except OSError as e:
             raise RunFolderError(str(path), f"cannot be written: {e.strerror}") from e
+
+
+def _lock(fd: int) -> bool:
+    """Tried for a moment: whoever only looks whether it is held (`tail.is_driven`) has it for that long."""
+    for attempt in range(5):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.0 if attempt == 4 else 0.05)
+        else:
+            return True
+    return False
 
 
 def _safe(name: str) -> str:

@@ -8,10 +8,11 @@ import pytest
 from made_up_units import job, step
 
 from agents.wire import Entry
-from orchestrator.cli.progress import OVERHEAD_S, Progress, si
+from orchestrator.cli.progress import Progress
 from orchestrator.engine.unit import Unit
 from orchestrator.model.address import Address
 from orchestrator.model.plan import Launches, Plan, StepPlan, StopSpec
+from orchestrator.report.board import OVERHEAD_S, si
 
 COST = 1.0 + OVERHEAD_S
 

@@ -1,0 +1,212 @@
+"""How far a run is, host by host: counted from its plan and from the entries of its journals, as they come by or as they are read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.wire import Entry
+from orchestrator.model.plan import Plan
+
+#: Start and end of a launch cost about this much besides its measured time (measured over loopback SSH).
+OVERHEAD_S = 0.4
+
+#: Of a step, as the controller notes its end.
+_ENDS = {
+    "step_done": "done",
+    "step_failed": "failed",
+    "step_stopped": "stopped",
+    "step_skipped": "skipped",
+    "step_lost": "lost",
+}
+_BAD_ENDS = ("step_failed", "step_lost")
+
+
+@dataclass
+class HostState:
+    """What is known of one host. Times in seconds; ``launch_began`` on this machine's monotonic clock."""
+
+    planned_s: float = 0.0
+    done_s: float = 0.0
+    launches: int = 0
+    step: str = ""
+    #: in words, of the last result or interval; ``ops_per_second`` is the same as a number
+    rate: str = ""
+    ops_per_second: float | None = None
+    state: str = "waiting"
+    bad: int = 0
+    violations: int = 0
+    #: of the launch under way
+    launch_began: float | None = None
+    #: the last sample of the host
+    vitals: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
+    #: step that is over → how it ended
+    ends: dict[str, str] = field(default_factory=dict)
+
+
+class Board:
+    """Counts what comes by; how it is shown is left to whoever has it."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, HostState] = {}
+        #: step → its matrix cell in words
+        self.cells: dict[str, str] = {}
+        #: step → seconds of a launch, and how many are in the host's plan (None: as many as fit into its time)
+        self._costs: dict[str, tuple[float, int | None]] = {}
+        #: steps that the plan itself leaves out
+        self._never: set[str] = set()
+        #: (step, launch) that has told of a violation; steps with a launch that failed
+        self._violated: set[tuple[str, int]] = set()
+        self._failed: set[str] = set()
+
+    def planned(self, plan: Plan) -> None:
+        lengths = {j.name: float(s.argument) for j in plan.jobs for s in j.stops if s.name == "duration"}
+        counted: set[tuple[str, str]] = set()
+        for step in plan.steps:
+            self.cells[step.id] = " ".join(f"{k}={v}" for k, v in step.cell.items())
+            host = self.hosts.setdefault(step.host, HostState())
+            host.steps += 1
+            if step.skip or step.lost:
+                host.ends[step.id] = "skipped" if step.skip else "lost"
+                self._never.add(step.id)
+                continue
+            cost = step.warmup_s + step.seconds + OVERHEAD_S
+            if step.launches.max is None and step.job in lengths:
+                self._costs[step.id] = (cost, None)
+                host.planned_s += 0.0 if (step.host, step.job) in counted else lengths[step.job]
+                counted.add((step.host, step.job))
+            else:
+                self._costs[step.id] = (cost, step.launches.min)
+                host.planned_s += cost * step.launches.min
+
+    def took(self, name: str, job: str, step: str, entry: Entry, at: float | None = None) -> None:
+        """One entry of a host's journal. ``at``: when it was written, on this machine's monotonic clock; None: just now."""
+        host = self.hosts[name]
+        if entry.kind == "started":
+            host.launch_began = time.monotonic() if at is None else at
+            host.state = job
+            host.step = f"{step} {self.cells.get(step, '')}".rstrip()
+        elif entry.kind == "record":
+            self._record(name, host, step, entry)
+        elif entry.kind == "vital":
+            host.vitals = {k: float(v) for k, v in entry.data.items() if isinstance(v, int | float)}
+        elif entry.kind == "ended":
+            self._ended(host, step, entry)
+
+    def _ended(self, host: HostState, step: str, entry: Entry) -> None:
+        cost, planned = self._costs.get(step, (0.0, 1))
+        host.launches += 1
+        host.launch_began = None
+        host.done_s += cost
+        if planned is not None and entry.launch + 1 > planned:
+            host.planned_s += cost
+        how = _bad_end(entry.data)
+        if how and (step, entry.launch) not in self._violated:
+            host.bad += 1
+            self._failed.add(step)
+            self.say(f"{step} launch {entry.launch}: {how}")
+
+    def _record(self, name: str, host: HostState, step: str, entry: Entry) -> None:
+        data = entry.data
+        if data.get("type") == "result":
+            self._rated(host, _rate(data))
+            self.result(step, entry, host)
+        elif data.get("type") == "interval" and data.get("phase") == "measure":
+            self._rated(host, _interval_rate(data))
+        elif data.get("type") == "violation":
+            host.bad += 1
+            host.violations += 1
+            self._violated.add((step, entry.launch))
+            self._failed.add(step)
+            self.say(f"{name} {step}: {data.get('contract')} violated: {data.get('evidence')}")
+
+    def _rated(self, host: HostState, value: float | None) -> None:
+        host.ops_per_second = value
+        host.rate = "" if value is None else si(value) + "ops/s"
+
+    def noted(self, kind: str, data: Mapping[str, Any]) -> None:
+        """One entry of the controller's journal."""
+        host = self.hosts.get(str(data.get("host", "")))
+        end = _ENDS.get(kind)
+        if end is not None and host is not None:
+            step = str(data.get("step"))
+            # all its launches were made, which says nothing of how they ended
+            host.ends[step] = "failed" if end == "done" and step in self._failed else end
+        if kind == "run_started":
+            self._again()
+        elif kind in _BAD_ENDS:
+            if host is not None:
+                host.bad += 1
+                host.state = str(end)
+            self.say(f"{data['step']}: {end}: {data['reason']}")
+        elif kind == "stop":
+            self.say(f"job {data['job']}: {data['reason']}")
+
+    def _again(self) -> None:
+        """A session begins: what an earlier one has lost or stopped may come after all."""
+        for host in self.hosts.values():
+            host.ends = {
+                step: end
+                for step, end in host.ends.items()
+                if step in self._never or end not in ("lost", "stopped")
+            }
+
+    def result(self, step: str, entry: Entry, host: HostState) -> None:
+        """A launch has its result."""
+
+    def say(self, text: str) -> None:
+        """Something that a person should read."""
+
+    def remaining(self, host: HostState) -> float:
+        """Seconds, from the launches that are still planned."""
+        under_way = 0.0 if host.launch_began is None else time.monotonic() - host.launch_began
+        return max(0.0, host.planned_s - host.done_s - under_way)
+
+    def left(self) -> float:
+        """Seconds until the last host is through."""
+        return max((self.remaining(host) for host in self.hosts.values()), default=0.0)
+
+    def counts(self) -> dict[str, int]:
+        """How many planned steps there are, and how many ended in which way."""
+        ends = [end for host in self.hosts.values() for end in host.ends.values()]
+        return {
+            "planned": sum(host.steps for host in self.hosts.values()),
+            **{name: ends.count(name) for name in _ENDS.values()},
+        }
+
+
+def _rate(result: Mapping[str, Any]) -> float | None:
+    for metric in result.get("metrics") or []:
+        if isinstance(metric, dict) and metric.get("metric") == "ops_per_second":
+            return float(metric["value"])
+    return None
+
+
+def _interval_rate(data: Mapping[str, Any]) -> float | None:
+    ops, dt = data.get("ops"), data.get("dt")
+    if isinstance(ops, int | float) and isinstance(dt, int | float) and dt > 0:
+        return ops / dt
+    return None
+
+
+def _bad_end(ended: Mapping[str, Any]) -> str:
+    """How a launch failed, in words; "" where it did not, as far as its end tells."""
+    reason = ended.get("reason")
+    if reason == "stopped":
+        return ""
+    if reason != "exited":
+        return f"{reason}: {ended['message']}" if ended.get("message") else str(reason)
+    if ended.get("signal"):
+        return f"killed by signal {ended['signal']}"
+    return f"exit status {ended['exit']}" if ended.get("exit") else ""
+
+
+def si(value: float) -> str:
+    """``12.3 M`` for 12.3e6."""
+    for bound, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= bound:
+            return f"{value / bound:.3g} {letter}"
+    return f"{value:.3g} "
