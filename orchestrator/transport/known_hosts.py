@@ -10,7 +10,9 @@ import hmac
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 SSH_PORT = 22
 
@@ -62,25 +64,51 @@ def lookup(paths: Iterable[Path], host: str) -> list[KnownKey]:
     found: list[KnownKey] = []
     for path in paths:
         if path.exists():
-            lines = path.read_text(errors="replace").splitlines()
-            found += _keys(path, lines, host)
+            about = path.stat()
+            found += _read(path, (about.st_ino, about.st_mtime_ns, about.st_size)).keys_of(host)
     return found
 
 
-def _keys(path: Path, lines: list[str], host: str) -> Iterator[KnownKey]:
-    for number, line in enumerate(lines, start=1):
+class _Record(NamedTuple):
+    """A file, read once for all hosts. ``named``: name in lower case → keys, of lines that hold plain names only;
+    ``others``: the first field of every other line, and its key."""
+
+    named: dict[str, list[KnownKey]]
+    others: list[tuple[str, KnownKey]]
+
+    def keys_of(self, host: str) -> list[KnownKey]:
+        found = [*self.named.get(host.lower(), ())]
+        found += [key for patterns, key in self.others if _names(patterns, host)]
+        return sorted(found, key=lambda key: key.line)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, _stamp: tuple[int, int, int]) -> _Record:
+    """``_stamp``: what tells whether it is still the same file."""
+    record = _Record({}, [])
+    for names, key in _lines(path):
+        if any(sign in names for sign in "|!*?"):
+            record.others.append((names, key))
+            continue
+        for name in set(names.lower().split(",")):
+            record.named.setdefault(name, []).append(key)
+    return record
+
+
+def _lines(path: Path) -> Iterator[tuple[str, KnownKey]]:
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
         fields = line.split()
         if not fields or fields[0].startswith("#"):
             continue
         marker = fields.pop(0) if fields[0].startswith("@") else ""
         # a certificate authority is no host key: such hosts stay unknown until their key is recorded
-        if marker not in ("", "@revoked") or len(fields) < 3 or not _names(fields[0], host):
+        if marker not in ("", "@revoked") or len(fields) < 3:
             continue
         try:
             blob = base64.b64decode(fields[2], validate=True)
         except binascii.Error:
             continue
-        yield KnownKey(fields[1], blob, path, number, revoked=marker == "@revoked")
+        yield fields[0], KnownKey(fields[1], blob, path, number, revoked=marker == "@revoked")
 
 
 def _names(patterns: str, host: str) -> bool:
