@@ -9,7 +9,6 @@ import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 
 from orchestrator.errors import RemoteFailed
 from orchestrator.transport import Link
@@ -72,12 +71,18 @@ class Finding:
     hint: str = ""
 
 
+def _own_ray() -> str:
+    from importlib import metadata
+
+    return metadata.version("ray")
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the hosts must match: this controller's own versions, and ports that must be free there."""
 
     python: str = field(default_factory=platform.python_version)
-    ray: str = field(default_factory=lambda: metadata.version("ray"))
+    ray: str = field(default_factory=_own_ray)
     arch: str = field(default_factory=platform.machine)
     ports: Sequence[int] = (RAY_PORT,)
 

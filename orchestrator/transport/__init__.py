@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
 
 from orchestrator.model.address import Address
 from orchestrator.transport.link import Completed, Link, Streaming
@@ -20,6 +23,23 @@ __all__ = [
 ]
 
 
+_LOADING = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_match_exec() -> Iterator[None]:
+    """What paramiko imports for the `Match exec` of an ssh_config alone takes as long to load as all the rest: not now.
+    `ssh_config` brings it in where a file needs it."""
+    if "paramiko" in sys.modules or "invoke" in sys.modules:
+        yield
+        return
+    sys.modules["invoke"] = None  # type: ignore[assignment]  # as the import system has it for what must not be imported
+    try:
+        yield
+    finally:
+        del sys.modules["invoke"]
+
+
 def _open_local(address: Address) -> Link:
     from orchestrator.transport.local import LocalLink
 
@@ -27,7 +47,8 @@ def _open_local(address: Address) -> Link:
 
 
 def _open_ssh(address: Address) -> Link:
-    from orchestrator.transport.ssh import open_ssh
+    with _LOADING, _without_match_exec():
+        from orchestrator.transport.ssh import open_ssh
 
     return open_ssh(address)
 

@@ -23,6 +23,7 @@ import paramiko
 
 from orchestrator.errors import LinkLost, LinkTimeout, LoginRefused, RemoteFailed, Unreachable
 from orchestrator.model.address import Address
+from orchestrator.transport.bound import bound
 from orchestrator.transport.link import Completed
 from orchestrator.transport.ssh_session import Session, Transport, open_session
 
@@ -165,9 +166,14 @@ class SshLink:
     ) -> Iterator[SshStreaming]:
         channel = self._start(argv)
         running = SshStreaming(self._host, self._session.transport, channel, seconds, late, renew=renew)
-        most = _NEARBY_BYTES if self._session.is_near(_NEARBY_RTT_US) else channel.out_window_size
-        feeder = threading.Thread(target=_feed, args=(channel, stdin, most), daemon=True)
-        feeder.start()
+        feeder: threading.Thread | None = None
+        if stdin:
+            most = _NEARBY_BYTES if self._session.is_near(_NEARBY_RTT_US) else channel.out_window_size
+            feeder = threading.Thread(target=_feed, args=(channel, stdin, most), daemon=True)
+            feeder.start()
+        else:
+            with bound(_START_S, self._session.cut):
+                _feed(channel, (), 0)
         try:
             yield running
         finally:
@@ -199,32 +205,24 @@ class SshLink:
             late.set()
             self._session.cut()
 
-        guard = threading.Timer(_START_S + 1, cut)
-        guard.daemon = True
-        guard.start()
         try:
-            return call()
+            with bound(_START_S + 1, cut):
+                return call()
         except (paramiko.SSHException, EOFError, OSError) as e:
             if late.is_set():
                 raise LinkTimeout(self._host, f"no answer within {_START_S:g} s") from e
             raise error(self._host, f"{what}: {str(e) or 'connection closed'}") from e
-        finally:
-            guard.cancel()
 
-    def _end(self, channel: paramiko.Channel, feeder: threading.Thread) -> None:
+    def _end(self, channel: paramiko.Channel, feeder: threading.Thread | None) -> None:
         """End the channel. What still runs in it ends when it next writes, or reads its input: OpenSSH
         passes no signal on to a command of root's."""
         transport = self._session.transport
-        guard = threading.Timer(5.0, self._session.cut)
-        guard.daemon = True
-        guard.start()
-        try:
+        with bound(5.0, self._session.cut):
             with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
                 channel.close()
-            feeder.join(timeout=10.0)
-        finally:
-            guard.cancel()
-            transport.exit_signals.pop(channel.get_id(), None)
+            if feeder is not None:
+                feeder.join(timeout=10.0)
+        transport.exit_signals.pop(channel.get_id(), None)
 
 
 class SshStreaming:

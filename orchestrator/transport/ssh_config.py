@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import importlib
 import re
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from orchestrator.model.address import Address
 from orchestrator.transport.known_hosts import SSH_PORT
 
 _INCLUDE_DEPTH = 16
+_LOADING = threading.Lock()
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
@@ -104,9 +107,19 @@ def _load(address: Address) -> paramiko.SSHConfig:
     try:
         if address.config is None and not path.is_file():
             return paramiko.SSHConfig()
-        return paramiko.SSHConfig.from_text("\n".join(_lines(path.expanduser(), address.name, 0)))
-    except (OSError, UnicodeDecodeError, paramiko.SSHException) as e:
+        lines = _lines(path.expanduser(), address.name, 0)
+        _ready_for_exec(lines)
+        return paramiko.SSHConfig.from_text("\n".join(lines))
+    except (OSError, UnicodeDecodeError, ImportError, paramiko.SSHException) as e:
         raise Unreachable(address.name, f"{path} cannot be read: {e}") from e
+
+
+def _ready_for_exec(lines: list[str]) -> None:
+    """What runs the commands of `Match exec` is left out when paramiko is loaded (`orchestrator.transport`)."""
+    if any(line.lower().startswith("match") and "exec" in line.lower() for line in lines):
+        with _LOADING:
+            if paramiko.config.invoke is None:  # type: ignore[attr-defined]  # the stubs leave it out
+                vars(paramiko.config)["invoke"] = importlib.import_module("invoke")
 
 
 def _lines(path: Path, host: str, depth: int) -> list[str]:

@@ -16,6 +16,8 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import paramiko
@@ -31,6 +33,7 @@ from orchestrator.errors import (
 )
 from orchestrator.model.address import Address
 from orchestrator.transport import known_hosts, lab_gate
+from orchestrator.transport.bound import bound
 from orchestrator.transport.ssh_config import Route, route
 
 #: A cut link shows itself after about this long: SSH's own keepalive does not notice one.
@@ -38,6 +41,7 @@ TCP_USER_TIMEOUT_MS = 10_000
 #: where Linux keeps the least time there and back in its struct tcp_info, microseconds
 _TCP_INFO_BYTES, _MIN_RTT_AT = 192, 148
 _KEEPALIVE_IDLE_S, _KEEPALIVE_EVERY_S = 5, 2
+_TURN_S = 0.25
 
 # its thread reports on a logger, and a logger without a handler writes to the terminal
 _log = logging.getLogger("paramiko")
@@ -101,15 +105,10 @@ class Session:
 
     def close(self) -> None:
         """Idempotent; never raises, and takes no longer than a few seconds."""
-        guard = threading.Timer(2.0, self.cut)
-        guard.daemon = True
-        guard.start()
-        try:
+        with bound(2.0, self.cut):
             for transport in (self.transport, *reversed(self.outer)):
                 with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
                     transport.close()
-        finally:
-            guard.cancel()
         self.cut()
         self.socket.close()
 
@@ -234,17 +233,13 @@ def _bounded(address: Address, session: Session, hop: Route) -> Iterator[None]:
         late.set()
         session.cut()
 
-    guard = threading.Timer(seconds, cut)
-    guard.daemon = True
-    guard.start()
     try:
-        yield
+        with bound(seconds, cut):
+            yield
     except LinkError as e:
         if late.is_set():
             raise LinkTimeout(address.name, f"no login on {hop.target} within {seconds:g} s") from e
         raise
-    finally:
-        guard.cancel()
 
 
 def _exchange_keys(address: Address, transport: Transport, hop: Route, key_types: tuple[str, ...]) -> None:
@@ -260,7 +255,8 @@ def _exchange_keys(address: Address, transport: Transport, hop: Route, key_types
         # as safe as what paramiko prefers, and half its cost on both ends
         options.ciphers = sorted(options.ciphers, key=lambda name: "gcm" not in name)
         transport.start_client(event=done)
-        while not done.wait(0.02) and transport.is_active() and time.monotonic() < deadline:
+        # its thread sets this at the end, good or bad
+        while not done.wait(_TURN_S) and transport.is_active() and time.monotonic() < deadline:
             pass
         error = transport.get_exception()
         if error is not None:
@@ -372,7 +368,7 @@ def _file_keys(hop: Route, tried: list[str]) -> Iterator[tuple[str, paramiko.PKe
                 # as ssh does: whoever could read it may have it
                 tried.append(f"{path} (open to others, so it is not used: chmod 600 it)")
                 continue
-            yield str(path), paramiko.PKey.from_path(path)
+            yield str(path), _key(path, (about.st_ino, about.st_mtime_ns, about.st_size))
         except FileNotFoundError:
             if hop.keys_named:
                 tried.append(f"{path} (no such file)")
@@ -380,6 +376,12 @@ def _file_keys(hop: Route, tried: list[str]) -> Iterator[tuple[str, paramiko.PKe
             tried.append(f"{path} (has a passphrase: load it into ssh-agent)")
         except (OSError, ValueError, paramiko.SSHException) as e:
             tried.append(f"{path} (cannot be read: {type(e).__name__})")
+
+
+@lru_cache(maxsize=32)
+def _key(path: Path, _stamp: tuple[int, int, int]) -> paramiko.PKey:
+    """Read once for all hosts, as long as the file is what it was."""
+    return paramiko.PKey.from_path(path)
 
 
 def _accepted(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,30 @@ def test_the_address_is_stronger_than_the_file(home: Path) -> None:
 def test_identities_only_leaves_the_agent_out(home: Path) -> None:
     write(home, "Host *\n IdentityFile ~/k\n IdentitiesOnly yes\n")
     assert not route(Address(name="numa1")).use_agent
+
+
+def test_match_exec_is_followed_by_many_at_once_though_what_runs_it_is_loaded_late(home: Path) -> None:
+    write(home, "Match exec true\n Port 2222\nMatch exec false\n User nobody\n")
+    code = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from orchestrator.errors import LinkError
+from orchestrator.model.address import Address
+from orchestrator.transport import open_link
+
+try:
+    open_link(Address(name="h", host="127.0.0.1", port=1, config=Path("/dev/null")))
+except LinkError as e:
+    print(e.what)
+print([m for m in sys.modules if m.startswith("invoke.")])
+from orchestrator.transport.ssh_config import route
+with ThreadPoolExecutor(8) as pool:
+    ways = list(pool.map(lambda n: route(Address(name=f"n{n}")), range(8)))
+print({(way.port, way.user == "nobody") for way in ways})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["nothing listens on 127.0.0.1 port 1", "[]", "{(2222, False)}"]
 
 
 def test_a_file_named_by_the_address_is_the_one_that_counts(home: Path) -> None:
