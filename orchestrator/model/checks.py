@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError
 
+from agents.workloads import BadSetting, Setting
 from orchestrator.model import fields, race
-from orchestrator.model.expression import is_template
+from orchestrator.model.expression import holds_template, is_template
 from orchestrator.model.names import BenchSetting, Names, nearest, unknown
 from orchestrator.model.units import kind
 from orchestrator.model.yamlsource import YamlPath
@@ -34,6 +35,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "float": ((int, float), "a number"),
     "bool": ((bool,), "true or false"),
     "list": ((list,), "a list"),
+    "map": ((dict,), "names, each with its value"),
     "names": ((str, list), "a name or a list of names"),
     "choice": ((str,), "a text"),
 }
@@ -216,7 +218,7 @@ def _settings(job: dict[str, Any], axes: dict[str, Any], names: Names) -> Iterat
     for path, name, value in values:
         declared = workload.SETTINGS.get(name)
         if declared is not None:
-            yield from _fits(path, declared.type, declared.choices, value)
+            yield from _declared(path, declared, value)
             if name == "bench":
                 yield from _scenario(path, value, names) if explored else _bench(path, value, names)
         elif not workload.FREE_SETTINGS:
@@ -289,6 +291,17 @@ def _fits(path: YamlPath, type_: str, choices: Sequence[str] | None, value: Any)
         yield Problem(path, *unknown("value", value, choices))
 
 
+def _declared(path: YamlPath, setting: Setting, value: Any) -> Iterator[Problem]:
+    wrong = list(_fits(path, setting.type, setting.choices, value))
+    yield from wrong
+    if setting.check is None or wrong or holds_template(value):
+        return
+    try:
+        setting.check(value)
+    except BadSetting as e:
+        yield Problem(path, str(e).partition(": ")[2])
+
+
 def _length(job: dict[str, Any], names: Names) -> Iterator[Problem]:
     """A native bench runs for as long as it is told: something must tell."""
     workload = names.workloads.get(str(job.get("workload")))
@@ -297,6 +310,12 @@ def _length(job: dict[str, Any], names: Names) -> Iterator[Problem]:
     stops = job.get("stop")
     soak = isinstance(stops, list) and any(isinstance(s, dict) and "duration" in s for s in stops)
     told = _given(job, "measure", "seconds") is not None
+    if "seconds" in workload.SETTINGS and (
+        _given(job, "with", "seconds") is not None or _given(job, "matrix", "seconds") is not None
+    ):
+        if told:
+            yield Problem(("with", "seconds"), "measure.seconds says it, too", "leave one of them out")
+        told = True
     if soak and not told and "launches" in job:
         yield Problem(
             ("launches",),

@@ -257,6 +257,15 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and "{{" in value
 
 
+def holds_template(value: Any) -> bool:
+    """Anywhere in it, however deep."""
+    if isinstance(value, dict):
+        return any(map(holds_template, value.values()))
+    if isinstance(value, list):
+        return any(map(holds_template, value))
+    return is_template(value)
+
+
 def template(text: str) -> Template:
     """Raises ExpressionError."""
     parts: list[str | Expression] = []

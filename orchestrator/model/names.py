@@ -22,7 +22,6 @@ LATER = frozenset(
     (
         *("gates", "include"),
         *("unhealthy", "numa", "drift"),
-        *("stress_ng", "cyclictest"),
         *("html", "openmetrics"),
     )
 )

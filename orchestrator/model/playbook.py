@@ -98,6 +98,12 @@ class Job(Strict):
     seed: int | None = Field(default=None, ge=0, lt=2**63)
 
     @property
+    def tells_seconds(self) -> bool:
+        """Whether the length of a launch may stand among the settings of its workload."""
+        workload = WORKLOADS.get(self.workload)
+        return workload is not None and "seconds" in workload.SETTINGS
+
+    @property
     def soak_s(self) -> float | None:
         """Argument of the stop condition `duration`, where there is one."""
         return next((s.argument for s in self.stop if s.name == "duration"), None)

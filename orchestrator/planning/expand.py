@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from orchestrator.model.checks import PLACING
-from orchestrator.model.expression import ExpressionError, Template, is_template, template
+from orchestrator.model.expression import ExpressionError, Template, holds_template, is_template, template
 from orchestrator.model.playbook import Job
 from orchestrator.model.race import WORKLOAD, wrong_settings
 from orchestrator.planning.race import Scenarios, race_cells
@@ -60,7 +60,7 @@ def _of_race(job: Job, names: Mapping[str, Any] | None, scenarios: Scenarios | N
     wrong = wrong or next(
         (f"{n}: {what}" for n, what, _ in wrong_settings(filled["settings"], scenarios or {})), ""
     )
-    if wrong or _holds_template(filled["settings"]):
+    if wrong or holds_template(filled["settings"]):
         # nothing is known of its host, or a template gave what is no setting there
         yield Cell(0, {}, dict(job.settings), 0, str(job.placement), job.mem, job.variant, wrong)
         return
@@ -73,15 +73,7 @@ def _of_race(job: Job, names: Mapping[str, Any] | None, scenarios: Scenarios | N
 
 def depends_on_host(job: Job) -> bool:
     """Whether two hosts may have different cells: a template is left in what is per host."""
-    return any(map(_holds_template, (job.settings, job.matrix, job.threads, job.placement, job.mem)))
-
-
-def _holds_template(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds_template, value.values()))
-    if isinstance(value, list):
-        return any(map(_holds_template, value))
-    return is_template(value)
+    return any(map(holds_template, (job.settings, job.matrix, job.threads, job.placement, job.mem)))
 
 
 def _cell(job: Job, number: int, axes: dict[str, Any], names: Mapping[str, Any] | None, wrong: str) -> Cell:
@@ -92,6 +84,8 @@ def _cell(job: Job, number: int, axes: dict[str, Any], names: Mapping[str, Any] 
         (where if axis in PLACING else settings)[axis] = value
     wrong = wrong or bad or worse or _check(where, known=names is not None)
     threads = where["threads"]
+    # told once, as the length of the step
+    seconds = settings.pop("seconds", None) if job.tells_seconds else None
     return Cell(
         number,
         axes,
@@ -101,6 +95,7 @@ def _cell(job: Job, number: int, axes: dict[str, Any], names: Mapping[str, Any] 
         where["mem"],
         where["variant"],
         wrong,
+        float(seconds) if isinstance(seconds, int | float) else None,
     )
 
 

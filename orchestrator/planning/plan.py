@@ -184,7 +184,8 @@ def _seconds(job: Job) -> float:
     """A job that says only how long it goes on is one launch of that length."""
     if job.measure.seconds is not None:
         return job.measure.seconds
-    return job.soak_s or 0.0
+    told = [job.settings.get("seconds"), *job.matrix.get("seconds", ())] if job.tells_seconds else []
+    return max((float(t) for t in told if isinstance(t, int | float)), default=job.soak_s or 0.0)
 
 
 def _launches(job: Job) -> Launches:

@@ -51,7 +51,7 @@ def test_a_workload_declares_what_people_must_know(name: str) -> None:
     assert isinstance(workload.FREE_SETTINGS, bool)
     assert isinstance(workload.NEEDS_PROGRAM, bool)
     for setting in workload.SETTINGS.values():
-        assert setting.type in ("str", "int", "float", "bool", "list", "names")
+        assert setting.type in ("str", "int", "float", "bool", "list", "map", "names")
         assert setting.help
         assert not (setting.required and setting.default is not None)
 
