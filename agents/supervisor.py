@@ -18,6 +18,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from agents import limits, vitals
 from agents.backtrace import backtrace, elsewhere
+from agents.health import Health
 from agents.journal import JournalFull, Writer
 from agents.launch import MARK, Launch
 from agents.lines import Line, Splitter, record_of
@@ -112,6 +113,7 @@ class Supervisor:
         self.give_up_at = float("inf")
         self.left_behind = False
         self.source: Optional[vitals.Source] = None
+        self.health = Health()
         self.next_memory = self.next_vitals = float("inf")
 
     # ---- start
@@ -364,11 +366,21 @@ class Supervisor:
         if now >= self.next_vitals:
             self.source.rss = rss
             self.journal.add("vital", vitals.sample(self.source))
+            self._look()
         pause = (time.monotonic() - begin) / _MOST_DUTY
         if now >= self.next_vitals:
             self.next_vitals = now + max(self.order.vitals_every_s, pause)
         if cap is not None:
             self.next_memory = now + max(MEMORY_EVERY_S, pause)
+
+    def _look(self) -> None:
+        """Is the host still sound? What says that it is not must survive whatever comes next."""
+        found = self.health.look()
+        for event in found:
+            self.journal.add("health", event)
+        if any(event["level"] == "broken" for event in found):
+            self.journal.flush()
+            self.journal.sync()
 
     # ---- the end
 
@@ -407,6 +419,8 @@ class Supervisor:
 
     def _end(self) -> None:
         limits.reap()
+        self._look()
+        self.health.close()
         self.journal.add("ended", self._ended())
         self.journal.flush()
         self.journal.release_reserve()

@@ -163,7 +163,7 @@ def exit_codes() -> str:
             "",
             *_exit_code_table(),
             "A run's code is worked out from its outcome, worst first: a step that failed or a finding that is",
-            "violated gives 1; else a lost host or an unknown finding gives 3; else a step that was stopped before",
+            "violated gives 1; else a lost or broken host or an unknown finding gives 3; else a step that was stopped before",
             "its end gives 4; else 0. A job that reaches its `duration` has ended as planned and is not stopped.",
             "Whoever interrupts a run gets 130, whatever had been found by then; `orch report RUN` tells the rest.",
         ]

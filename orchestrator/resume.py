@@ -70,7 +70,7 @@ def missing(folder: RunFolder, plan: Plan) -> Iterator[StepPlan]:
         waits = status is Status.SKIPPED and reason.startswith("needs ")
         if step.skip or step.lost or step.job in stopped:
             continue
-        if waits or status in (Status.LOST, Status.STOPPED):
+        if waits or status in (Status.LOST, Status.STOPPED, Status.INVALID):
             yield step
 
 

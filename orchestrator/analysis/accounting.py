@@ -29,11 +29,13 @@ def analyse(tables: Tables, plan: Plan, job: JobPlan | None, _: Parameters) -> l
     verdict = Verdict.HOLDS
     # a stop condition was asked for; an interrupt leaves open what the rest would have shown
     cut = [s for s in by_status[Status.STOPPED] if str(reason.get(s.id, "")).startswith("interrupted")]
-    if by_status[Status.LOST] or cut or missing or not ran:
+    if by_status[Status.LOST] or by_status[Status.INVALID] or cut or missing or not ran:
         verdict = Verdict.UNKNOWN
     if by_status[Status.FAILED]:
         verdict = Verdict.VIOLATED
-    shown = [*by_status[Status.FAILED], *by_status[Status.LOST], *missing][:EVIDENCE_ROWS]
+    shown = [*by_status[Status.FAILED], *by_status[Status.LOST], *by_status[Status.INVALID], *missing][
+        :EVIDENCE_ROWS
+    ]
     return [
         Finding(
             analysis="accounting",

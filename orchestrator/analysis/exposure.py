@@ -22,7 +22,7 @@ SHAPE: Shape = {
 }
 
 #: A launch that ended so says nothing against the program.
-_NEUTRAL = ("launch_lost", "launch_stopped")
+_NEUTRAL = ("launch_lost", "launch_stopped", "launch_invalid")
 
 
 @dataclass(frozen=True)

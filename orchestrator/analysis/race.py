@@ -34,7 +34,7 @@ SHAPE: Shape = {
 }
 
 #: Endings of a launch that say nothing of the code under test.
-_NEUTRAL = ("launch_lost", "launch_stopped")
+_NEUTRAL = ("launch_lost", "launch_stopped", "launch_invalid")
 #: An error that says of the code under test what a hang says.
 _STUCK = "did not come to its end"
 #: A longer token stands in the evidence alone.
@@ -247,7 +247,7 @@ class _Job:
                 continue
             status, reason = self._status.get(step.id, ("lost", "not in the tables"))
             ran = any(s == step.id and _ran(end) for (s, _), end in self._bad.items())
-            if status in ("lost", "skipped", "stopped") or (status == "failed" and not ran):
+            if status in ("lost", "skipped", "stopped", "invalid") or (status == "failed" and not ran):
                 why[f"{step.cell['detector']} {status}: {reason}"] += 1
             elif step.id in self._open:
                 why[

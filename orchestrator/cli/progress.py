@@ -110,18 +110,27 @@ def table_of(board: Board) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for name in ("host", "job", "", "launches", "left", "rate", "bad", "step"):
+    for name in ("host", "job", "", "launches", "left", "rate", "health", "bad", "step"):
         table.add_column(name, no_wrap=True)
     shown = sorted(board.hosts.items(), key=lambda x: -board.remaining(x[1]))[:MAX_ROWS]
     for name, host in shown:
         bar = ProgressBar(total=max(host.planned_s, 0.001), completed=host.done_s, width=20)
         left = in_words(board.remaining(host))
         bad = str(host.bad) if host.bad else ""
-        table.add_row(name, host.state, bar, str(host.launches), left, host.rate, bad, host.step)
+        health = health_of(host)
+        table.add_row(name, host.state, bar, str(host.launches), left, host.rate, health, bad, host.step)
     if len(board.hosts) > len(shown):
         rest = len(board.hosts) - len(shown)
-        table.add_row(f"and {rest} more", "", "", "", "", "", "", "")
+        table.add_row(f"and {rest} more", "", "", "", "", "", "", "", "")
     return table
+
+
+def health_of(host: HostState) -> str:
+    """What was found of its health, else what its last sample says of its load."""
+    if host.health or not host.vitals:
+        return host.health
+    told = [("busy", "cpu_busy"), ("waiting", "psi_cpu_some")]
+    return "ok, " + ", ".join(f"{host.vitals[k]:.0f}% {word}" for word, k in told if k in host.vitals)
 
 
 def progress(json_asked: bool) -> Progress:

@@ -154,6 +154,8 @@ class Watcher:
                 "ops_per_second": host.ops_per_second,
                 "left_s": round(self.shown.remaining(host), 1),
                 "bad": host.bad,
+                "health": host.health,
+                "troubles": host.troubles,
                 "steps": host.steps,
                 "steps_over": len(host.ends),
                 "vitals": host.vitals,
@@ -210,8 +212,11 @@ class Watcher:
 
 
 def _of(name: str, host: HostState) -> str:
-    parts = [host.state, f"{host.launches} launches", host.rate or "no rate yet"]
-    return f"  {name}: {', '.join([*parts, f'{host.bad} bad'] if host.bad else parts)}"
+    from orchestrator.cli.progress import health_of
+
+    parts = [host.state, f"{host.launches} launches", host.rate or "no rate yet", health_of(host)]
+    parts += [f"{host.bad} bad"] if host.bad else []
+    return f"  {name}: {', '.join(part for part in parts if part)}"
 
 
 def _counted(counts: dict[str, int]) -> str:

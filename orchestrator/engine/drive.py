@@ -113,13 +113,16 @@ def halt_reason(decision: Decision) -> str:
     return COMPLETE + decision.reason if decision.verdict is Status.PASSED else decision.reason
 
 
-#: A reason that starts with this is the loss of the host.
+#: A reason that starts with this is the loss of the host, or that it was found broken.
 LOST = "lost: "
+INVALID = "invalid: "
 
 
 def halt_kind(reason: str) -> str:
     if reason.startswith(LOST):
         return "step_lost"
+    if reason.startswith(INVALID):
+        return "step_invalid"
     return "step_done" if reason.startswith(COMPLETE) else "step_stopped"
 
 

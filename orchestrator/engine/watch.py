@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from agents.wire import Entry
-from orchestrator.engine.drive import LOST, entries, halt_reason, stop_note
+from orchestrator.engine.drive import INVALID, LOST, entries, halt_reason, stop_note
 from orchestrator.engine.resume import progress_of
 from orchestrator.engine.together import Together
 from orchestrator.engine.unit import Lines, Note, Piece, Ready, Unit
@@ -31,6 +31,14 @@ MAX_SEATS = 3
 INTERRUPT_S = 45.0
 TURN_S = 0.25
 
+
+#: What forbids whatever needs a job, in words.
+_FORBIDS = {
+    Status.FAILED: "failed",
+    Status.LOST: "was lost",
+    Status.STOPPED: "was stopped",
+    Status.INVALID: "was invalid",
+}
 
 #: How steps ended, by the journals' fold: (folder, steps, what the controller noted about them).
 Judge = Callable[[RunFolder, Sequence[StepPlan], Sequence[Entry]], Mapping[str, tuple[Status, str]]]
@@ -228,6 +236,8 @@ class Watch:
                     meeting.heard(piece.host, entry)
                 self._observer.entry(unit, piece.step, entry)
                 self._feed(unit, piece.step, entry)
+                if entry.kind == "health" and entry.data.get("level") == "broken":
+                    self._give_up(piece.host, "quarantined", str(entry.data.get("text")))
         elif isinstance(piece, Note):
             self._note(piece)
         elif isinstance(piece, Ready):
@@ -267,9 +277,8 @@ class Watch:
         state.units.pop(host, None)
         state.over.add(host)
         for status, _ in self._judge(self._folder, steps, notes).values():
-            if status in (Status.FAILED, Status.LOST, Status.STOPPED):
-                word = {Status.FAILED: "failed", Status.LOST: "was lost", Status.STOPPED: "was stopped"}
-                state.bad.setdefault(host, word[status])
+            if status in _FORBIDS:
+                state.bad.setdefault(host, _FORBIDS[status])
         self._meet(job)
         if job in self._together and not state.units:
             self._together[job].close()
@@ -315,14 +324,18 @@ class Watch:
 
     def _check_lost(self) -> None:
         for host, why in self._lost().items():
-            if host in self._given_up:
-                continue
-            self._given_up.add(host)
-            reason = LOST + why
-            self._note(Note("host", {"host": host, "status": "lost", "reason": why}))
-            self._halt([k for k, u in self._running.items() if u.address.name == host], reason)
-            for unit in [u for u in self._order if u.address.name == host]:
-                self._end_unstarted(unit, "step_lost", reason)
+            self._give_up(host, "lost", why)
+
+    def _give_up(self, host: str, status: str, why: str) -> None:
+        """``status``: lost, or quarantined where the host itself is broken. Nothing more is done there."""
+        if host in self._given_up:
+            return
+        self._given_up.add(host)
+        kind, reason = ("step_lost", LOST + why) if status == "lost" else ("step_invalid", INVALID + why)
+        self._note(Note("host", {"host": host, "status": status, "reason": why}))
+        self._halt([k for k, u in self._running.items() if u.address.name == host], reason)
+        for unit in [u for u in self._order if u.address.name == host]:
+            self._end_unstarted(unit, kind, reason)
 
     def _check_interrupt(self) -> None:
         if self._interrupt_at is None and self._interrupted():

@@ -13,6 +13,8 @@ class Status(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"
     LOST = "lost"
+    #: its host was broken meanwhile: that says nothing of what was to run there
+    INVALID = "invalid"
     SKIPPED = "skipped"
 
 

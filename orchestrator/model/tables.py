@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-TABLES_VERSION = 3
+TABLES_VERSION = 4
 
 #: text · int64 · float64 · bool · UTC timestamp in microseconds
 ColumnType = Literal["string", "int64", "float64", "bool", "timestamp"]
@@ -55,12 +55,13 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _c("steps_stopped", "int64", "of them stopped"),
         _c("steps_lost", "int64", "of them lost"),
         _c("steps_skipped", "int64", "of them skipped"),
+        _c("steps_invalid", "int64", "of them invalid: their host was found broken"),
     ),
     "hosts": (
         _RUN,
         _HOST,
-        _c("status", "string", "ok | lost"),
-        _c("reason", "string", "why it was lost"),
+        _c("status", "string", "ok | lost | quarantined"),
+        _c("reason", "string", "why it was lost or quarantined"),
         _c("hostname", "string", "its own name"),
         _c("arch", "string", "machine architecture"),
         _c("cpu_model", "string", "model name of the CPU"),

@@ -20,8 +20,9 @@ _ENDS = {
     "step_stopped": "stopped",
     "step_skipped": "skipped",
     "step_lost": "lost",
+    "step_invalid": "invalid",
 }
-_BAD_ENDS = ("step_failed", "step_lost")
+_BAD_ENDS = ("step_failed", "step_lost", "step_invalid")
 
 
 @dataclass
@@ -42,6 +43,9 @@ class HostState:
     launch_began: float | None = None
     #: the last sample of the host
     vitals: dict[str, float] = field(default_factory=dict)
+    #: (kind of trouble → how often it was told), and the worst of it in words: "" | suspect: … | broken: …
+    troubles: dict[str, int] = field(default_factory=dict)
+    health: str = ""
     steps: int = 0
     #: step that is over → how it ended
     ends: dict[str, str] = field(default_factory=dict)
@@ -93,8 +97,17 @@ class Board:
             self._record(name, host, step, entry)
         elif entry.kind == "vital":
             host.vitals = {k: float(v) for k, v in entry.data.items() if isinstance(v, int | float)}
+        elif entry.kind == "health":
+            self._health(name, host, entry.data)
         elif entry.kind == "ended":
             self._ended(host, step, entry)
+
+    def _health(self, name: str, host: HostState, data: Mapping[str, Any]) -> None:
+        level, what = str(data.get("level")), str(data.get("what"))
+        host.troubles[what] = host.troubles.get(what, 0) + 1
+        if not host.health.startswith("broken"):
+            host.health = f"{level}: {what}"
+        self.say(f"{name}: {level}: {data.get('text')}")
 
     def _ended(self, host: HostState, step: str, entry: Entry) -> None:
         cost, planned = self._costs.get(step, (0.0, 1))
@@ -144,6 +157,9 @@ class Board:
             self.say(f"{data['step']}: {end}: {data['reason']}")
         elif kind == "stop":
             self.say(f"job {data['job']}: {data['reason']}")
+        elif kind == "host" and host is not None and data.get("status") in ("lost", "quarantined"):
+            host.state = str(data["status"])
+            self.say(f"{data['host']}: {data['status']}: {data['reason']}")
 
     def _again(self) -> None:
         """A session begins: what an earlier one has lost or stopped may come after all."""
@@ -151,7 +167,7 @@ class Board:
             host.ends = {
                 step: end
                 for step, end in host.ends.items()
-                if step in self._never or end not in ("lost", "stopped")
+                if step in self._never or end not in ("lost", "stopped", "invalid")
             }
 
     def result(self, step: str, entry: Entry, host: HostState) -> None:

@@ -45,7 +45,7 @@ def _counts(outcomes: Sequence[Outcome]) -> dict[str, str]:
     return {
         "tests": str(len(statuses)),
         "failures": str(statuses.count(Status.FAILED)),
-        "errors": str(statuses.count(Status.LOST)),
+        "errors": str(statuses.count(Status.LOST) + statuses.count(Status.INVALID)),
         "skipped": str(statuses.count(Status.SKIPPED) + statuses.count(Status.STOPPED)),
         "time": f"{math.fsum(_seconds(o) for o in outcomes):.3f}",
     }
@@ -78,8 +78,8 @@ def _case(suite: ET.Element, step: StepPlan, outcome: Outcome, build: object) ->
     reason = _text(outcome.reason)
     if outcome.status is Status.FAILED:
         ET.SubElement(case, "failure", {"message": reason, "type": "failed"}).text = reason
-    elif outcome.status is Status.LOST:
-        ET.SubElement(case, "error", {"message": reason, "type": "lost"}).text = reason
+    elif outcome.status in (Status.LOST, Status.INVALID):
+        ET.SubElement(case, "error", {"message": reason, "type": str(outcome.status)}).text = reason
     elif outcome.status is not Status.PASSED:
         ET.SubElement(case, "skipped", {"message": f"{outcome.status}: {reason}"})
 

@@ -208,7 +208,12 @@ def _not_run(rebuilt: Rebuilt, console: Console) -> None:
             _say(console, f"  {host}: {reason}", "yellow")
         if len(lost) > SHOWN:
             _say(console, f"  and {len(lost) - SHOWN} more: {_query(rebuilt, 'hosts', 'lost')}")
-    for status in (Status.LOST, Status.STOPPED, Status.SKIPPED):
+    bad = hosts[hosts["status"] == "quarantined"]
+    if len(bad):
+        _title(console, f"Broken hosts ({len(bad)} of {len(hosts)}), quarantined")
+        for host, reason in list(zip(bad["host"], bad["reason"], strict=True))[:SHOWN]:
+            _say(console, f"  {host}: {reason}", "red")
+    for status in (Status.INVALID, Status.LOST, Status.STOPPED, Status.SKIPPED):
         reasons = Counter(o.reason for o in rebuilt.outcomes if o.status is status)
         if not reasons:
             continue

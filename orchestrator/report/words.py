@@ -24,7 +24,7 @@ def verdict_line(rebuilt: Rebuilt) -> tuple[str, str]:
     if rebuilt.verdict is Verdict.VIOLATED:
         word, text = "VIOLATED", f"{_speaks(rebuilt, Verdict.VIOLATED)}; {cells}"
     elif rebuilt.verdict is Verdict.UNKNOWN:
-        lost = any(o.status is Status.LOST for o in rebuilt.outcomes)
+        lost = any(o.status in (Status.LOST, Status.INVALID) for o in rebuilt.outcomes)
         word = "UNKNOWN"
         text = cells if lost or rebuilt.interrupted else f"{_speaks(rebuilt, Verdict.UNKNOWN)}; {cells}"
     elif rebuilt.exit_code == EXIT_HALTED:

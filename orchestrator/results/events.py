@@ -39,9 +39,12 @@ def _of_step(run: str, step: StepPlan, log: StepLog, launches: list[Launch]) -> 
     if log.repeated:
         text = f"{log.repeated} entries were there more than once and were taken once"
         yield (*head, None, None, None, "fold", "repeated", text, "{}")
+    invalid = {n.number for n in launches if n.ending is Ending.INVALID}
     for number, entries in log.launches.items():
         for entry in entries:
             kind = _kind(entry)
+            if kind == "violation" and number in invalid:
+                kind = "violation_invalid"  # seen on a host that was broken: it accuses nobody
             if kind is not None:
                 told = _describe(kind, entry.data)
                 yield (*head, number, entry.seq, entry.t, "agent", kind, told, dumps(entry.data))
@@ -64,7 +67,7 @@ def _kind(entry: Entry) -> str | None:
 
 def _describe(kind: str, data: dict[str, Any]) -> str:
     """One line; the whole is in ``data``."""
-    if kind == "violation":
+    if kind.startswith("violation"):
         return f"{data.get('contract', '?')}: {data.get('evidence', '')}"
     if kind == "counter":
         return f"{data.get('name', '?')} = {data.get('value')} {data.get('unit', '')}".rstrip()

@@ -1,6 +1,6 @@
 """Plan and journals → how every planned step ended. A pure fold: no clock, no files, no guessing.
 
-Every planned step comes out exactly once, as passed, failed, stopped, lost or skipped, with a reason
+Every planned step comes out exactly once, as passed, failed, stopped, lost, invalid or skipped, with a reason
 in words. Passed needs three things: each launch whole in the journal and ended well, enough of
 them, and the controller's word that the step was done.
 """
@@ -21,6 +21,7 @@ NEVER_STARTED = "never started: the run ended before it"
 
 _FINAL = {
     "step_failed": Status.FAILED,
+    "step_invalid": Status.INVALID,
     "step_lost": Status.LOST,
     "step_stopped": Status.STOPPED,
     "step_skipped": Status.SKIPPED,
@@ -132,7 +133,10 @@ def _status(step: StepPlan, made: list[Launch], log: StepLog, controller: _Contr
     if failed:
         more = f" (and {len(failed) - 1} more of {len(made)} launches)" if len(failed) > 1 else ""
         return Status.FAILED, f"launch {failed[0].number}: {failed[0].reason}{more}"
-    if word and word.status in (Status.FAILED, Status.LOST):
+    invalid = [n for n in made if n.ending is Ending.INVALID]
+    if invalid and (word is None or word.status is not Status.PASSED):
+        return Status.INVALID, f"launch {invalid[0].number}: {invalid[0].reason}"
+    if word and word.status in (Status.FAILED, Status.LOST, Status.INVALID):
         return word.status, word.reason or "no reason given"
     given_up = [n for n in made if (step.id, n.number) in controller.lost_launches]
     if given_up:
@@ -159,6 +163,9 @@ def _status_of_done(
     if stray:
         return Status.LOST, stray[0].what
     needed = word.launches if word.launches is not None else (1 if stopped_early else step.launches.min)
+    invalid = [n for n in made if n.ending is Ending.INVALID]
+    if invalid and len(made) - len(invalid) < (1 if stopped_early else step.launches.min):
+        return Status.INVALID, f"launch {invalid[0].number}: {invalid[0].reason}"
     if len(made) < needed or made[-1].number != len(made) - 1:
         return Status.LOST, f"{len(made)} of {max(needed, made[-1].number + 1)} launches are in its journal"
     mute = [n for n in made if n.ending is Ending.STOPPED and not n.has_result and step.workload != "command"]

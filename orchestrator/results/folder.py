@@ -34,7 +34,7 @@ from orchestrator.errors import InputError, RunFolderError
 
 #: Kinds of an entry in the controller's journal, and what ``data`` holds.
 #: run_started  {run, name, seed, argv, orch_version, bundle, git_commit, git_dirty}
-#: host         {host, status: "ok"|"lost", reason, clock_offset_s, bytes_shipped}
+#: host         {host, status: "ok"|"lost"|"quarantined", reason, clock_offset_s, bytes_shipped}
 #: lease        {host, status: "held"|"refused"|"released"|"gone"|"left", reason, put_in_order?, restored?, not_restored?}
 #: node         {host, status: "joined"|"apart"|"parted"|"left", reason}   of the Ray cluster; apart: driven over SSH
 #: seat         {host, job, at}   the job is driven on the host itself, which calls itself so
@@ -46,6 +46,7 @@ from orchestrator.errors import InputError, RunFolderError
 #: step_stopped {host, job, step, reason}            a stop condition or the user ended it early
 #: step_skipped {host, job, step, reason}
 #: step_lost    {host, job, step, reason}
+#: step_invalid {host, job, step, reason}            its host was found broken
 #: launch_lost  {host, job, step, launch, reason}    its journal ends without an `ended`
 #: stop         {job, host, reason, verdict}         a stop condition fired for the job; host empty: on all hosts
 #: interrupted  {signal}
@@ -64,6 +65,7 @@ CONTROLLER_KINDS = (
     "step_stopped",
     "step_skipped",
     "step_lost",
+    "step_invalid",
     "launch_lost",
     "stop",
     "interrupted",

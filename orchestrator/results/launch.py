@@ -35,10 +35,12 @@ class Ending(StrEnum):
     NOT_STARTED = "not_started"
     STOPPED = "stopped"
     LOST = "lost"
+    #: the host was broken meanwhile: whatever it did counts neither for nor against the program
+    INVALID = "invalid"
 
 
 #: Endings that are the tested program's own doing: the step failed.
-FAILURES = frozenset(Ending) - {Ending.OK, Ending.STOPPED, Ending.LOST}
+FAILURES = frozenset(Ending) - {Ending.OK, Ending.STOPPED, Ending.LOST, Ending.INVALID}
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class _Seen:
     hello: dict[str, Any] | None = None
     results: list[Entry] = field(default_factory=list)
     violations: list[Entry] = field(default_factory=list)
+    #: the first word of the agent that its host is broken
+    broken: Entry | None = None
     records: int = 0
     garbage: int = 0
     first_garbage: str = ""
@@ -110,6 +114,9 @@ def _gather(entries: list[Entry]) -> _Seen:
             seen.started = entry
         elif entry.kind == "ended":
             seen.ended = entry
+        elif entry.kind == "health":
+            if entry.data.get("level") == "broken" and seen.broken is None:
+                seen.broken = entry
         elif entry.kind == "output":
             if entry.data.get("stream") != "stderr":
                 seen.garbage += 1
@@ -128,10 +135,13 @@ def _gather(entries: list[Entry]) -> _Seen:
 
 def classify(step: StepPlan, number: int, entries: list[Entry], faults: list[str], lost: str = "") -> Launch:
     """``faults``: what is wrong with its journal; ``lost``: the controller's reason for giving it up.
-    A violation that was recorded stands, whatever happened to the rest of the journal."""
+    A violation that was recorded stands, whatever happened to the rest of the journal, unless its host was broken."""
     seen = _gather(entries)
     result, misshapen = _result(seen)
     ending, reason, decided = _decide(step, seen, result, misshapen, faults, lost)
+    if seen.broken is not None:
+        told = f"the host is broken: {seen.broken.data.get('text')}"
+        ending, reason, decided = Ending.INVALID, told, seen.broken
     end = seen.ended.data if seen.ended else {}
     begin = seen.started.data if seen.started else {}
     counted = result.violations if result else 0

@@ -21,6 +21,7 @@ LISTED = (
     "steps_stopped",
     "steps_lost",
     "steps_skipped",
+    "steps_invalid",
 )
 
 

@@ -98,7 +98,7 @@ def exit_code(folded: Folded, findings: Sequence[Finding]) -> int:
         return EXIT_INTERRUPTED
     if verdict is Verdict.VIOLATED or Status.FAILED in statuses:
         return EXIT_VIOLATED
-    if verdict is Verdict.UNKNOWN or Status.LOST in statuses:
+    if verdict is Verdict.UNKNOWN or statuses & {Status.LOST, Status.INVALID}:
         return EXIT_UNKNOWN
     return EXIT_HALTED if Status.STOPPED in statuses else EXIT_OK
 

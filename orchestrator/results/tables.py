@@ -131,6 +131,7 @@ def run_row(
         counts[Status.STOPPED],
         counts[Status.LOST],
         counts[Status.SKIPPED],
+        counts[Status.INVALID],
     )
 
 
@@ -216,7 +217,8 @@ def _host_status(
     host: str, plan: Plan, said: Mapping[str, Any] | None, outcomes: Sequence[Outcome]
 ) -> tuple[str, str]:
     if said is not None:
-        return ("lost", str(said.get("reason") or "")) if said.get("status") == "lost" else ("ok", "")
+        status = str(said.get("status"))
+        return (status, str(said.get("reason") or "")) if status in ("lost", "quarantined") else ("ok", "")
     unplanned = [s.lost for s in plan.steps if s.host == host and s.lost]
     if unplanned:
         return "lost", unplanned[0]

@@ -25,9 +25,12 @@ class LaunchPolicy:
         self._in_a_row = 0
         #: what the launch under way has said so far
         self._result: dict[str, Any] | None = None
+        self._invalid = False
 
     def feed(self, entry: Entry) -> None:
-        if entry.kind == "record" and entry.data.get("type") == "result":
+        if entry.kind == "health" and entry.data.get("level") == "broken":
+            self._invalid = True
+        elif entry.kind == "record" and entry.data.get("type") == "result":
             self._result = entry.data
         elif entry.kind == "ended":
             self._end(entry.data)
@@ -59,6 +62,9 @@ class LaunchPolicy:
 
     def _end(self, ended: dict[str, Any]) -> None:
         result, self._result = self._result, None
+        invalid, self._invalid = self._invalid, False
+        if invalid:
+            return  # its host was broken: it counts neither for nor against the program
         # a workload without records (`command`) has no result: its exit status decides
         said = result.get("status") if result is not None else "ok"
         if ended.get("reason") != "exited" or ended.get("exit", 0) != 0 or said != "ok":

@@ -12,6 +12,7 @@ import pytest
 from made_up_units import job, line, step
 
 from agents.wire import Entry
+from orchestrator.engine.drive import halt_kind
 from orchestrator.engine.unit import Lines, Note, Piece, Unit
 from orchestrator.engine.watch import MAX_SEATS, Watch
 from orchestrator.errors import RunFolderError
@@ -60,7 +61,7 @@ class Scripted:
     def halt(self, key: str, reason: str) -> None:
         self.halted.append((key, reason))
         unit = next(u for u in self.submitted if u.key == key)
-        kind = "step_done" if reason.startswith("complete: ") else "step_stopped"
+        kind = halt_kind(reason)
         self.scripts[key] = deque(
             Note(kind, {"host": s.host, "job": s.job, "step": s.id, "reason": reason}) for s in unit.steps
         )
@@ -98,7 +99,11 @@ class Bench:
     ) -> dict[str, tuple[Status, str]]:
         said = {n.data["step"]: n.kind for n in notes if n.kind.startswith("step_")}
         words = {"step_done": Status.PASSED, "step_lost": Status.LOST, "step_stopped": Status.STOPPED}
-        words |= {"step_skipped": Status.SKIPPED, "step_failed": Status.FAILED}
+        words |= {
+            "step_skipped": Status.SKIPPED,
+            "step_failed": Status.FAILED,
+            "step_invalid": Status.INVALID,
+        }
         return {
             s.id: (
                 self.bad.get(s.id)
@@ -254,3 +259,23 @@ def test_a_run_folder_that_vanishes_stops_the_hosts_and_is_not_made_anew(tmp_pat
     assert sorted(key for key, _ in seats.halted) == ["a@h1", "a@h2"]
     assert not any(seats.scripts.values()), "they were not heard to their end"
     assert not bench.folder.path.exists()
+
+
+def test_a_host_that_is_found_broken_is_quarantined_and_the_others_go_on(tmp_path: Path) -> None:
+    a1, a2, b1, b2 = step("a", "h1"), step("a", "h2"), step("b", "h1"), step("b", "h2")
+    bench = Bench(tmp_path, [job("a"), job("b")], [a1, a2, b1, b2])
+    oops = line(0, 1, "health", level="broken", what="oops", text="Oops: 0002 [#1]")
+    suspect = line(0, 1, "health", level="suspect", what="throttled", text="hot")
+    seats = Scripted(
+        {
+            "a@h1": [Lines("h1", a1.id, 0, line(0, 0, "started") + oops), done(a1)],
+            "a@h2": [Lines("h2", a2.id, 0, line(0, 0, "started") + suspect), done(a2)],
+            "b@h2": [done(b2)],
+        }
+    )
+    bench.watch(seats)
+    words = bench.words()
+    assert words[a1.id] == words[b1.id] == ("step_invalid", "invalid: Oops: 0002 [#1]")
+    assert [words[s.id][0] for s in (a2, b2)] == ["step_done", "step_done"]
+    said = [n.data for n in bench.notes() if n.kind == "host"]
+    assert said == [{"host": "h1", "status": "quarantined", "reason": "Oops: 0002 [#1]"}]

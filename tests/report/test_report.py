@@ -190,7 +190,15 @@ def test_the_summary_has_every_step_and_the_verdict(tmp_path: Path) -> None:
     said = summary(rebuilt, folder)
     assert (said["verdict"], said["exit_code"]) == ("violated", 1)
     assert [s["step"] for s in said["steps"]] == [s.id for s in rebuilt.plan.steps]
-    assert said["cells"] == {"planned": 19, "passed": 8, "failed": 1, "stopped": 0, "lost": 4, "skipped": 6}
+    assert said["cells"] == {
+        "planned": 19,
+        "passed": 8,
+        "failed": 1,
+        "stopped": 0,
+        "lost": 4,
+        "invalid": 0,
+        "skipped": 6,
+    }
     assert {h["host"]: h["status"] for h in said["hosts"]} == {"h1": "ok", "h2": "ok", "h3": "lost"}
 
 

@@ -399,3 +399,36 @@ def test_every_planned_step_ends_exactly_once_whatever_the_controller_said(
     outcomes = fold(plan, Journals(told, [], logs)).outcomes
     assert [o.step for o in outcomes] == [s.id for s in steps]
     assert all(o.reason for o in outcomes)
+
+
+def broken(entries: list[Entry], text: str = "Oops: 0002 [#1]") -> list[Entry | JournalFault]:
+    """The same launch, on a host that was found broken just before its end."""
+    *before, last = entries
+    told = {"level": "broken", "what": "oops", "text": text}
+    health = dataclasses.replace(last, kind="health", data=told)
+    return [*before, health, dataclasses.replace(last, seq=last.seq + 1)]
+
+
+def test_what_a_broken_host_reports_accuses_nobody() -> None:
+    bad = broken(rf.launch_entries(STEP, 0, [rf.hello(STEP), rf.violation()]))
+    outcome = one(bad, said("step_invalid", "invalid: Oops: 0002 [#1]"))
+    assert outcome.status is Status.INVALID
+    assert outcome.reason == "launch 0: the host is broken: Oops: 0002 [#1]"
+
+
+def test_what_failed_while_the_host_was_sound_stays_failed() -> None:
+    bad = rf.launch_entries(STEP, 0, [rf.hello(STEP), rf.violation()])
+    outcome = one([*bad, *broken(rf.launch_entries(STEP, 1))], said("step_invalid"))
+    assert outcome.status is Status.FAILED
+
+
+def test_steps_that_a_broken_host_never_began_are_invalid_too() -> None:
+    assert one([], said("step_invalid", "invalid: Oops")).status is Status.INVALID
+
+
+def test_launches_made_on_the_host_once_it_is_sound_count() -> None:
+    before = broken(rf.launch_entries(STEP, 0))
+    again: tuple[str, dict[str, Any]] = ("run_started", {})
+    after = rf.launch_entries(STEP, 1)
+    assert one([*before, *after], said("step_invalid"), again, done(launches=2)).status is Status.PASSED
+    assert one(before, said("step_invalid"), again, done(launches=1)).status is Status.INVALID
