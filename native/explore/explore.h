@@ -66,8 +66,23 @@ bool explore_happened(explore_moment_t moment);
 typedef enum explore_order { ORDER_RELAXED, ORDER_ACQUIRE, ORDER_RELEASE, ORDER_ACQ_REL, ORDER_SEQ_CST } explore_order_t;
 typedef enum explore_update { UPDATE_SET, UPDATE_ADD, UPDATE_SUB, UPDATE_OR, UPDATE_AND, UPDATE_XOR } explore_update_t;
 
-uint64_t explore_load(const void *at, unsigned bytes, explore_order_t order);
-void explore_store(void *at, unsigned bytes, uint64_t value, explore_order_t order);
+// Loads and stores are most of what there is, so each order has a function of its own: a door knows its order.
+uint64_t explore_load_relaxed(const void *at, unsigned bytes);
+uint64_t explore_load_acquire(const void *at, unsigned bytes);
+uint64_t explore_load_seq_cst(const void *at, unsigned bytes);
+static inline uint64_t explore_load(const void *at, unsigned bytes, explore_order_t order) {
+    return order == ORDER_RELAXED   ? explore_load_relaxed(at, bytes)
+           : order == ORDER_ACQUIRE ? explore_load_acquire(at, bytes)
+                                    : explore_load_seq_cst(at, bytes);
+}
+void explore_store_relaxed(void *at, unsigned bytes, uint64_t value);
+void explore_store_release(void *at, unsigned bytes, uint64_t value);
+void explore_store_seq_cst(void *at, unsigned bytes, uint64_t value);
+static inline void explore_store(void *at, unsigned bytes, uint64_t value, explore_order_t order) {
+    (order == ORDER_RELAXED   ? explore_store_relaxed
+     : order == ORDER_RELEASE ? explore_store_release
+                              : explore_store_seq_cst)(at, bytes, value);
+}
 uint64_t explore_update(void *at, unsigned bytes, explore_update_t update, uint64_t value, explore_order_t order);
 bool explore_cas(void *at, unsigned bytes, uint64_t *expected, uint64_t desired, explore_order_t order);
 bool explore_cas_weak(void *at, unsigned bytes, uint64_t *expected, uint64_t desired, explore_order_t order);

@@ -14,7 +14,7 @@
 #define ARENA_AT ((uintptr_t)0x10000000000) // the same in every process, so that a run is the same
 #define LARGE ((size_t)1 << 16)
 #define PAGE ((size_t)4096)
-#define UNIT ((size_t)16)
+#define UNIT ((size_t)MEMORY_UNIT)
 enum { BLOCKS_MAX = 4096, LOCATIONS_MAX = 1 << 15, STATIC_MAX = 256, POISON = 0xdd };
 
 char *memory_arena;
@@ -74,7 +74,7 @@ void memory_reset(void) {
     if (memory_arena == NULL) {
         memory_arena = map(ARENA_AT, ARENA);
         memory_index = map(0, ARENA);
-        memory_state = map(0, ARENA / UNIT);
+        memory_state = map(0, ARENA / UNIT + PAGE);
         owner = map(0, ARENA / UNIT * sizeof *owner + PAGE);
         memory_locations = map(0, LOCATIONS_MAX * sizeof *memory_locations);
     }
@@ -155,11 +155,8 @@ location_t *memory_new_location(const void *at, unsigned bytes) {
     return location;
 }
 
-void memory_check_main(const void *at) {
-    size_t offset = (size_t)((const char *)at - memory_arena);
-    if (offset < memory_used && memory_state[offset / UNIT] != GIVEN) {
-        explore_fail("%s: %p", memory_state[offset / UNIT] == TAKEN_BACK ? "use after free" : "out of bounds", at);
-    }
+void memory_tell_main(const void *at) {
+    explore_fail("%s: %p", state_of(at) == TAKEN_BACK ? "use after free" : "out of bounds", at);
 }
 
 // --- blocks -----------------------------------------------------------------------------------------------------------
@@ -202,8 +199,8 @@ static void *take(size_t bytes, size_t alignment) {
         if (block_count == BLOCKS_MAX || rounded > ARENA - from) {
             return NULL;
         }
-        for (size_t i = memory_used / UNIT; i < from / UNIT; i++) {
-            memory_state[i] = NOT_GIVEN;
+        for (size_t i = memory_used / UNIT; i < from / UNIT; i += 16) { // as set_owner
+            _mm_storeu_si128((__m128i *)(void *)(memory_state + i), _mm_set1_epi8(NOT_GIVEN));
         }
         block = &blocks[block_count++];
         *block = (block_t){.at = memory_arena + from, .bytes = rounded};

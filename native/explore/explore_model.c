@@ -17,8 +17,11 @@ static view_t fences;    // what is before the last seq_cst fence of all
 static int16_t order_now; // in the order of seq_cst operations
 static bool weak, heads;
 
-static bool acquires(explore_order_t order) { return order == ORDER_ACQUIRE || order >= ORDER_ACQ_REL; }
-static bool releases(explore_order_t order) { return order >= ORDER_RELEASE; }
+// Compiled anew for each order that a door has.
+#define EVERY_ORDER static inline __attribute__((always_inline))
+
+EVERY_ORDER bool acquires(explore_order_t order) { return order == ORDER_ACQUIRE || order >= ORDER_ACQ_REL; }
+EVERY_ORDER bool releases(explore_order_t order) { return order >= ORDER_RELEASE; }
 
 void model_reset(unsigned model) {
     __m128i *state = (__m128i *)(void *)model_threads;
@@ -65,6 +68,11 @@ bool explore_happened(explore_moment_t moment) {
 
 // --- order of accesses ------------------------------------------------------------------------------------------------
 
+static __attribute__((noinline, cold)) void tell_freed(const location_t *location) {
+    trace_race_at = location->at;
+    explore_fail("use after free: %p", location->at);
+}
+
 static __attribute__((noinline, cold)) void tell_race(const location_t *location, bool write, bool plain, unsigned lanes) {
     const block_t *block = location->block;
     if (block != NULL && model_threads[running].before.clock[block->thread] < block->time) {
@@ -77,12 +85,10 @@ static __attribute__((noinline, cold)) void tell_race(const location_t *location
                  write ? "write" : "read", location->at, running, trace_race_thread);
 }
 
-static inline void look_for_race(const location_t *location, bool write, bool plain) {
-    const view_t *before = &model_threads[running].before;
+EVERY_ORDER void look_for_race(const location_t *location, const view_t *before, bool write, bool plain) {
     const block_t *block = location->block;
     if (block != NULL && __builtin_expect(block->freed, 0)) {
-        trace_race_at = location->at;
-        explore_fail("use after free: %p", location->at);
+        tell_freed(location);
     }
     __m128i other = location->plain_write.all;
     if (plain) {
@@ -94,12 +100,14 @@ static inline void look_for_race(const location_t *location, bool write, bool pl
     }
 }
 
-static inline void note_access(location_t *location, bool write, bool plain) {
-    int16_t time = model_time();
-    look_for_race(location, write, plain);
-    location->any.clock[running] = time;
+EVERY_ORDER void note_access(location_t *location, bool write, bool plain) {
+    unsigned thread = running;
+    const view_t *before = &model_threads[thread].before;
+    int16_t time = before->clock[thread];
+    look_for_race(location, before, write, plain);
+    location->any.clock[thread] = time;
     if (write) {
-        (plain ? &location->plain_write : &location->atomic_write)->clock[running] = time;
+        (plain ? &location->plain_write : &location->atomic_write)->clock[thread] = time;
     }
 }
 
@@ -163,48 +171,45 @@ static void go_on_with_heads(location_t *location, store_t *store, bool release,
     }
 }
 
-static inline void put(location_t *location, unsigned bytes, uint64_t value, explore_order_t order, const store_t *goes_on) {
-    const thread_state_t *self = &model_threads[running];
+EVERY_ORDER void put(location_t *location, unsigned bytes, uint64_t value, explore_order_t order, const store_t *goes_on) {
+    unsigned thread = running;
+    const thread_state_t *self = &model_threads[thread];
     bool release = releases(order);
-    view_t before = release ? self->before : self->fence_before;
-    view_t seen = release ? self->seen : self->fence_seen;
+    view_t before = *(release ? &self->before : &self->fence_before);
+    view_t seen = *(release ? &self->seen : &self->fence_seen);
     if (goes_on != NULL) { // the release sequence
         model_take(&before, &goes_on->before);
         model_take(&seen, &goes_on->seen);
     }
     store_t *store = &location->last[location->stores++ % HISTORY];
     store->value = put_value((void *)(uintptr_t)location->at, bytes, value);
-    store->time = self->before.clock[running];
-    store->thread = (uint16_t)running;
+    store->time = self->before.clock[thread];
+    store->thread = (uint16_t)thread;
     store->step = (uint16_t)explore_step;
     store->in_order = order == ORDER_SEQ_CST ? ++order_now : 0;
     store->before = before;
     store->seen = seen;
     store->read_at.all = _mm_setzero_si128();
-    store->read_at.clock[running] = store->time;
+    store->read_at.clock[thread] = store->time;
     if (heads) {
         go_on_with_heads(location, store, release, goes_on != NULL);
     }
     if (release) {
-        model_released(running);
+        model_released(thread);
     }
 }
 
-static inline bool must_be_seen(const store_t *store, explore_order_t order) {
-    const view_t *seen = &model_threads[running].seen;
-    if (seen->clock[store->thread] >= store->time) {
-        return true;
-    }
+// Without branches: what is true differs from load to load, and a branch that is guessed wrong costs more than all of it.
+EVERY_ORDER bool must_be_seen(const store_t *store, const view_t *seen, explore_order_t order) {
+    bool seq_cst = order == ORDER_SEQ_CST;
+    bool known = seen->clock[store->thread] >= store->time;
     // a read by thread i counts where it is in `seen`: read_at != 0 and seen >= read_at
     __m128i not_read = _mm_cmpeq_epi16(store->read_at.all, _mm_setzero_si128());
     __m128i unseen = _mm_or_si128(_mm_cmpgt_epi16(store->read_at.all, seen->all), not_read);
-    if (_mm_movemask_epi8(unseen) != 0xffff) {
-        return true;
-    }
-    if (store->in_order != 0 && (order == ORDER_SEQ_CST || store->in_order < seen->clock[FENCED])) {
-        return true;
-    }
-    return order == ORDER_SEQ_CST && fences.clock[store->thread] >= store->time;
+    bool read = _mm_movemask_epi8(unseen) != 0xffff;
+    bool ordered = (store->in_order != 0) & (seq_cst | (store->in_order < seen->clock[FENCED]));
+    bool fenced = seq_cst & (fences.clock[store->thread] >= store->time);
+    return known | read | ordered | fenced;
 }
 
 static __attribute__((noinline)) store_t *choose_among(location_t *location, store_t *last, explore_order_t order, const uint64_t *but) {
@@ -215,7 +220,7 @@ static __attribute__((noinline)) store_t *choose_among(location_t *location, sto
         if (but == NULL || store->value != *but) {
             may[count++] = store;
         }
-        if (must_be_seen(store, order)) {
+        if (must_be_seen(store, &model_threads[running].seen, order)) {
             break;
         }
     }
@@ -225,19 +230,19 @@ static __attribute__((noinline)) store_t *choose_among(location_t *location, sto
 }
 
 // One of the stores that the load may return; with `but`, one whose value is another.
-static inline store_t *choose(location_t *location, store_t *last, explore_order_t order, const uint64_t *but) {
-    if (!weak || location->stores == 1 || must_be_seen(last, order) || model_threads[running].stale >= STALE_MAX ||
-        schedule_is_late()) {
+EVERY_ORDER store_t *choose(location_t *location, store_t *last, explore_order_t order, const uint64_t *but) {
+    const thread_state_t *self = &model_threads[running];
+    if (!weak || location->stores == 1 || must_be_seen(last, &self->seen, order) || self->stale >= STALE_MAX || schedule_is_late()) {
         return last;
     }
     return choose_among(location, last, order, but);
 }
 
-static inline void take_from(store_t *store, explore_order_t order) {
-    thread_state_t *self = &model_threads[running];
-    if (store->read_at.clock[running] == 0) {
-        store->read_at.clock[running] = self->before.clock[running];
-    }
+EVERY_ORDER void take_from(store_t *store, explore_order_t order) {
+    unsigned thread = running;
+    thread_state_t *self = &model_threads[thread];
+    int16_t read_at = store->read_at.clock[thread];
+    store->read_at.clock[thread] = read_at != 0 ? read_at : self->before.clock[thread];
     if (order == ORDER_SEQ_CST && store->in_order == 0) {
         store->in_order = ++order_now;
     }
@@ -246,7 +251,7 @@ static inline void take_from(store_t *store, explore_order_t order) {
     model_take(acquire ? &self->seen : &self->read_seen, &store->seen);
 }
 
-uint64_t explore_load(const void *at, unsigned bytes, explore_order_t order) {
+EVERY_ORDER uint64_t load(const void *at, unsigned bytes, explore_order_t order) {
     if (running == MAIN_THREAD) {
         memory_check_main(at);
         return value_at(at, bytes);
@@ -260,8 +265,11 @@ uint64_t explore_load(const void *at, unsigned bytes, explore_order_t order) {
     take_from(store, order);
     return store->value;
 }
+uint64_t explore_load_relaxed(const void *at, unsigned bytes) { return load(at, bytes, ORDER_RELAXED); }
+uint64_t explore_load_acquire(const void *at, unsigned bytes) { return load(at, bytes, ORDER_ACQUIRE); }
+uint64_t explore_load_seq_cst(const void *at, unsigned bytes) { return load(at, bytes, ORDER_SEQ_CST); }
 
-void explore_store(void *at, unsigned bytes, uint64_t value, explore_order_t order) {
+EVERY_ORDER void store(void *at, unsigned bytes, uint64_t value, explore_order_t order) {
     if (running == MAIN_THREAD) {
         memory_check_main(at);
         (void)put_value(at, bytes, value);
@@ -274,6 +282,9 @@ void explore_store(void *at, unsigned bytes, uint64_t value, explore_order_t ord
     note_access(location, true, false);
     put(location, bytes, value, order, NULL);
 }
+void explore_store_relaxed(void *at, unsigned bytes, uint64_t value) { store(at, bytes, value, ORDER_RELAXED); }
+void explore_store_release(void *at, unsigned bytes, uint64_t value) { store(at, bytes, value, ORDER_RELEASE); }
+void explore_store_seq_cst(void *at, unsigned bytes, uint64_t value) { store(at, bytes, value, ORDER_SEQ_CST); }
 
 static inline uint64_t updated(explore_update_t update, uint64_t old, uint64_t value) {
     switch (update) {

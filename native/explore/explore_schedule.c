@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "explore_among.h"
+
 enum { STACK = 1 << 17, LATE = 3000, STEPS_MAX = 30000, FALLS_MAX = 3, SWITCHES_MAX = 1 << 16 };
 
 typedef enum { READY, WAITING, ENDED } condition_t;
@@ -126,28 +128,19 @@ unsigned schedule_decide(unsigned count, unsigned odds) {
     return rank;
 }
 
-// Of the masks of four threads: how many there are, and the place of each.
-_Static_assert(EXPLORE_THREADS == 4, "masks of four");
-static const uint8_t count_of[16] = {0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4};
-static const uint8_t place_of[16][4] = {{0},          {0},          {1},          {0, 1},       {2},          {0, 2},
-                                        {1, 2},       {0, 1, 2},    {3},          {0, 3},       {1, 3},       {0, 1, 3},
-                                        {2, 3},       {0, 2, 3},    {1, 2, 3},    {0, 1, 2, 3}};
-
-static inline unsigned turned(unsigned among, unsigned from) { return (among >> from | among << (4 - from)) & 15; }
-// The thread of a rank: among `among`, in the order that begins with `from`.
-static inline unsigned thread_of(unsigned among, unsigned from, unsigned rank) {
-    return (from + place_of[turned(among, from)][rank]) & 3;
-}
-static inline unsigned rank_of(unsigned among, unsigned from, unsigned thread) {
-    unsigned place = (thread - from) & 3;
-    return count_of[turned(among, from) & ((1u << place) - 1)];
-}
-
 static bool races(const pending_t *one, const pending_t *other) {
     return one->at == other->at && one->at != NULL && (one->door != DOOR_READ || other->door != DOOR_READ);
 }
 
 static inline uint64_t draw_priority(void) { return (1u << 21) + chance(UINT32_MAX); } // above whoever fell back
+
+// Of POS: `best` goes on, and `behind` does not.
+static inline void draw_again(unsigned best, unsigned behind) {
+    if (races(&pending[behind], &pending[best])) {
+        coroutines[behind].priority = draw_priority();
+    }
+    coroutines[best].priority = draw_priority(); // of its next step
+}
 
 // The first by priority; of POS, whoever races with it draws anew.
 static unsigned by_priority(unsigned among) {
@@ -206,6 +199,22 @@ static inline unsigned decide_thread(unsigned among, unsigned from) {
     return thread_of(among, from, rank);
 }
 
+// The same of two, `self`, who runs, and `other`: most of what there is to decide.
+static inline unsigned decide_of_two(unsigned self, unsigned other) {
+    unsigned next = self;
+    if (chooser == BY_PRIORITY) {
+        uint64_t mine = coroutines[self].priority, others = coroutines[other].priority;
+        next = others > mine || (others == mine && other < self) ? other : self;
+        if (run.strategy == EXPLORE_POS) {
+            draw_again(next, self + other - next);
+        }
+    } else if (sticky <= 1 || chance(sticky) == 0) {
+        next = chance(2) == 0 ? self : other;
+    }
+    record(next != self);
+    return next;
+}
+
 static void find_next_event(void) {
     next_event = late ? STEPS_MAX + 1 : LATE + 1;
     for (unsigned i = 0; i < FALLS_MAX; i++) {
@@ -241,9 +250,14 @@ static inline unsigned usual(void) { return late ? (running + 1) & 3 : running; 
 
 void schedule_step(door_t door, const void *at, bool seq_cst) {
     count_step(true);
-    pending[running] = (pending_t){at, door, seq_cst};
-    unsigned next = decide_thread(ready, usual());
-    if (next != running) {
+    unsigned self = running, others = ready & ~(1u << self);
+    pending[self] = (pending_t){at, door, seq_cst};
+    if (others == 0 && chooser != OTHERWISE) {
+        return;
+    }
+    bool two = (others & (others - 1)) == 0 && chooser != OTHERWISE;
+    unsigned next = two ? decide_of_two(self, (unsigned)__builtin_ctz(others)) : decide_thread(ready, usual());
+    if (next != self) {
         switches++;
         change_to(next);
     }

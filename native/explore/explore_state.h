@@ -77,15 +77,24 @@ extern unsigned explore_step;
 extern char *memory_arena;
 extern size_t memory_used;
 extern uint32_t *memory_index;  // per four bytes of the arena: location + 1
-extern uint8_t *memory_state;   // per 16 bytes of the arena
+extern uint8_t *memory_state;   // per MEMORY_UNIT bytes of the arena
 extern location_t *memory_locations;
+enum { MEMORY_UNIT = 16 };
 enum { NOT_GIVEN, GIVEN, TAKEN_BACK };
 location_t *memory_new_location(const void *at, unsigned bytes);
 location_t *memory_static(const void *at);
-void memory_check_main(const void *at); // an access while there is no other thread
+void memory_tell_main(const void *at) __attribute__((noreturn, cold));
 void memory_reset(void);     // before a run
 void memory_expect_all_freed(void);
 int memory_block_number(const void *at, size_t *offset); // -1: in none
+
+// An access while there is no other thread.
+static inline void memory_check_main(const void *at) {
+    size_t offset = (size_t)((const char *)at - memory_arena);
+    if (offset < memory_used && memory_state[offset / MEMORY_UNIT] != GIVEN) {
+        memory_tell_main(at);
+    }
+}
 
 static inline location_t *memory_location(const void *at, unsigned bytes) {
     size_t offset = (size_t)((const char *)at - memory_arena);
