@@ -49,6 +49,7 @@ extern uint8_t explore_decisions[EXPLORE_DECISIONS]; // of the run under way
 typedef void (*explore_found_t)(const explore_finding_t *finding);
 extern explore_found_t explore_found;
 void explore_catch_crashes(void); // and threads that run on for half a second of processor time without a door
+void explore_catch_sleep(void); // and those that sleep in the system so long; for a process that itself never waits for anybody
 
 // One run. Returns if all was as it should be: true where the seed is done with, false where EXHAUSTIVE has more for it.
 bool explore_run(const explore_plan_t *plan);

@@ -44,6 +44,7 @@ pid_t child_fork(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     explore_found = note_finding;
     explore_catch_crashes();
+    explore_catch_sleep();
     return 0;
 }
 

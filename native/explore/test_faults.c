@@ -3,6 +3,7 @@
 #include "atomics.h"
 #include "explore.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -114,6 +115,13 @@ static void free_twice(unsigned i) {
     }
 }
 static void reach_beyond(unsigned i) { atomic_store_relaxed_u64(x + i, 1); }
+static void sleep_in_system(unsigned i) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    if (i == 1) { // threads are coroutines of one process: who locks twice waits for itself
+        (void)pthread_mutex_lock(&lock);
+        (void)pthread_mutex_lock(&lock);
+    }
+}
 static void end_process(unsigned i) {
     if (i == 1) {
         _Exit(3);
@@ -185,6 +193,7 @@ AMONG_OTHERS(crash)
 AMONG_OTHERS(leave_behind)
 AMONG_OTHERS(free_twice)
 AMONG_OTHERS(reach_beyond)
+AMONG_OTHERS(sleep_in_system)
 AMONG_OTHERS(end_process)
 
 static const explore_scenario_t scenarios[] = {
@@ -198,6 +207,7 @@ static const explore_scenario_t scenarios[] = {
     {"leak", 2, set_up, run_leave_behind, clear},
     {"double_free", 2, set_up, run_free_twice, clear},
     {"beyond", 2, set_up, run_reach_beyond, clear},
+    {"asleep", 2, set_up, run_sleep_in_system, clear},
     {"exits", 2, set_up, run_end_process, clear},
     {"aba", 2, set_up_stack, use_stack, empty_stack},
 };

@@ -23,6 +23,7 @@ FAULTS = {
     "lost_update": ("S5", "== 2"),
     "livelock": ("livelock", "the threads do not end"),
     "endless": ("endless", "comes to no door"),
+    "asleep": ("endless", "thread 1 sleeps in the system and comes to no door"),
     "crash": ("crash", "signal 11"),
     "leak": ("leak", "32 bytes"),
     "double_free": ("double free", "0x"),
