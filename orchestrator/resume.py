@@ -16,12 +16,20 @@ from orchestrator.model.plan import Plan, StepPlan, read_plan
 from orchestrator.results.folder import RunFolder, read_journal
 from orchestrator.results.rebuild import rebuild, statuses
 from orchestrator.run import Built, Ran, Request, RunObserver, begin_session, build, carry_out, log_to
+from orchestrator.transport import Connections, Opener, open_link
 
 
 def resume(name: str, request: Request, observer: RunObserver, interrupted: Callable[[], bool]) -> Ran:
     """``name`` as for `orch report`; of ``request`` its runs, argv, forks and patience count. A launch that was cut short stands as it
     is; what has failed stays failed. Raises InputError (no such run, sources that are others by now, a run under way), before
     anything is touched."""
+    with Connections(open_link) as ways:
+        return _resume(name, request, observer, interrupted, ways.open)
+
+
+def _resume(
+    name: str, request: Request, observer: RunObserver, interrupted: Callable[[], bool], opener: Opener
+) -> Ran:
     folder = RunFolder.open(request.runs, name)
     try:
         plan = read_plan(folder.plan)
@@ -41,7 +49,7 @@ def resume(name: str, request: Request, observer: RunObserver, interrupted: Call
     observer.stage(
         f"{folder.id}: {len(left)} of {len(plan.steps)} steps are missing, on {len(asked)} host(s)"
     )
-    found = survey(asked, agent=built.agent, forks=request.forks)
+    found = survey(asked, agent=built.agent, forks=request.forks, opener=opener)
     if interrupted():
         raise KeyboardInterrupt
     todo = replace(plan, steps=[s for s in left if s.host in found.facts])
@@ -56,7 +64,9 @@ def resume(name: str, request: Request, observer: RunObserver, interrupted: Call
                     "step_lost", {**about, "reason": found.unreachable.get(step.host, "out of reach")}
                 )
         observer.planned(plan)
-        return carry_out(folder, plan, todo, fleet.hosts, found, built, request, observer, interrupted)
+        return carry_out(
+            folder, plan, todo, fleet.hosts, found, built, request, observer, interrupted, opener
+        )
 
 
 def missing(folder: RunFolder, plan: Plan) -> Iterator[StepPlan]:

@@ -44,7 +44,7 @@ from orchestrator.report.junit import junit_xml
 from orchestrator.results.export import to_csv, to_json
 from orchestrator.results.folder import RunFolder
 from orchestrator.results.rebuild import Rebuilt, rebuild, statuses
-from orchestrator.transport import open_retrying
+from orchestrator.transport import Connections, Opener, open_link, open_retrying
 
 if TYPE_CHECKING:
     from orchestrator.bundle.manifest import Bench, Bundle, Variant
@@ -103,6 +103,11 @@ class Ran:
 def execute(request: Request, observer: RunObserver, interrupted: Callable[[], bool]) -> Ran:
     """The whole run. Raises InputError before anything is touched, RunFolderError, and KeyboardInterrupt
     where ``interrupted`` before there was a plan."""
+    with Connections(open_link) as ways:
+        return _execute(request, observer, interrupted, ways.open)
+
+
+def _execute(request: Request, observer: RunObserver, interrupted: Callable[[], bool], opener: Opener) -> Ran:
     source = default_source()
     observer.stage("building the native bundle, where it is not in the cache")
     names = known_names(benches_of(source), source)
@@ -118,7 +123,7 @@ def execute(request: Request, observer: RunObserver, interrupted: Callable[[], b
         observer.stage(reason)
     asked = [inventory.hosts[h] for h in candidates(playbook, inventory, request.limit)]
     observer.stage(f"asking {len(asked)} host(s) what they are")
-    found = survey(asked, agent=built.agent, forks=request.forks)
+    found = survey(asked, agent=built.agent, forks=request.forks, opener=opener)
     for host, why in found.unreachable.items():
         observer.stage(f"{host}: lost: {why}")
     plan = make_plan(
@@ -136,7 +141,9 @@ def execute(request: Request, observer: RunObserver, interrupted: Callable[[], b
     with log_to(folder):
         _describe(folder, plan, playbook, inventory, found, built, request)
         observer.planned(plan)
-        return carry_out(folder, plan, plan, inventory.hosts, found, built, request, observer, interrupted)
+        return carry_out(
+            folder, plan, plan, inventory.hosts, found, built, request, observer, interrupted, opener
+        )
 
 
 def carry_out(
@@ -149,14 +156,15 @@ def carry_out(
     request: Request,
     observer: RunObserver,
     interrupted: Callable[[], bool],
+    opener: Opener,
 ) -> Ran:
     """``todo``: the plan with the steps that are still to be made, all of them or what an earlier session left."""
     # shipped while Ray starts, computed while it ends
     head = head_address(hosts[h] for h in plan.hosts)
     with folder.held(), DriverSeats(plan.hosts, folder.path / "logs", head) as seats:
-        with _leases(folder, todo, hosts, built, request, observer, interrupted) as leases:
-            units = prepare(folder, todo, hosts, found, built, request, leases.refused)
-            with joined(seats, units, request.forks, folder.note, observer.stage):
+        with _leases(folder, todo, hosts, built, request, observer, interrupted, opener) as leases:
+            units = prepare(folder, todo, hosts, found, built, request, opener, leases.refused)
+            with joined(seats, units, request.forks, folder.note, observer.stage, opener):
                 watch = Watch(folder, plan, units, seats, observer, interrupted, statuses, leases.lost)
                 over = watch.run()
         if not any(spec.name in SPREADING for job in plan.jobs for spec in job.judges):
@@ -173,6 +181,7 @@ def _leases(
     request: Request,
     observer: RunObserver,
     interrupted: Callable[[], bool],
+    opener: Opener,
 ) -> Leases:
     """Of the hosts that have something to do."""
     busy = {s.host for s in plan.steps if not s.skip and not s.lost}
@@ -186,6 +195,7 @@ def _leases(
         note=folder.note,
         say=observer.stage,
         interrupted=interrupted,
+        opener=opener,
     )
 
 
@@ -296,7 +306,11 @@ def build(source: Path, variants: Sequence[str]) -> Built:
 
 
 def ship_all(
-    addresses: Sequence[Address], built: Built, variants: Mapping[str, set[str]], forks: int
+    addresses: Sequence[Address],
+    built: Built,
+    variants: Mapping[str, set[str]],
+    forks: int,
+    opener: Opener = open_link,
 ) -> dict[str, Shipped | OrchError]:
     """Agent and the variants that each host needs, in parallel. ``variants``: host → names."""
 
@@ -308,7 +322,7 @@ def ship_all(
             if built.bundle is not None and name not in built.broken:
                 variant = built.bundle.variant(name)
                 blobs[variant.sha256] = Path(variant.file)
-        link = open_retrying(address)
+        link = open_retrying(address, opener=opener)
         try:
             return ship(link, blobs, address.spool, pack=not address.local)
         except LinkError as e:
@@ -334,6 +348,7 @@ def prepare(
     found: Survey,
     built: Built,
     request: Request,
+    opener: Opener,
     refused: Mapping[str, tuple[str, str]] | None = None,
 ) -> list[Unit]:
     """``refused``: host → kind and reason, where it is not ours to use. Ship, and make the units of the hosts that are ready, in the order of the jobs. Every host gets its
@@ -350,7 +365,7 @@ def prepare(
         needed = {step.variant} if WORKLOADS[step.workload].NEEDS_PROGRAM else set()
         variants.setdefault(step.host, set()).update(needed)
     ready = [addresses[h] for h in plan.hosts if h in variants]
-    shipped = ship_all(ready, built, variants, request.forks)
+    shipped = ship_all(ready, built, variants, request.forks, opener)
     for host in plan.hosts:
         _note_host(folder, host, found, shipped.get(host))
     for step in runnable:
@@ -372,7 +387,7 @@ def prepare(
             here = shipped.get(host)
             if steps and isinstance(here, Shipped):
                 units.append(_unit(folder, plan, job, addresses[host], here.spool, steps, built, request))
-    return with_clocks(units, request.forks, folder.note)
+    return with_clocks(units, request.forks, folder.note, opener)
 
 
 def _unmet(step: StepPlan, built: Built, found: Survey) -> tuple[str, str] | None:

@@ -12,17 +12,22 @@ from orchestrator.engine.unit import Unit
 from orchestrator.errors import LinkError
 from orchestrator.fleet.clock import Clock, clock
 from orchestrator.model.address import Address
-from orchestrator.transport import open_link
+from orchestrator.transport import Opener, open_link
 
 
-def with_clocks(units: list[Unit], forks: int, note: Callable[[str, dict[str, Any]], object]) -> list[Unit]:
+def with_clocks(
+    units: list[Unit],
+    forks: int,
+    note: Callable[[str, dict[str, Any]], object],
+    opener: Opener = open_link,
+) -> list[Unit]:
     """The units, knowing their hosts' clocks where a job of theirs begins together. A host whose clock cannot be told is taken
     to agree, and it is noted."""
     asked = {u.address.name: u.address for u in units if u.job.together}
     if not asked:
         return units
     offsets: dict[str, float] = {}
-    for host, answer in on_each(asked.values(), _clock, forks).items():
+    for host, answer in on_each(asked.values(), lambda a: _clock(a, opener), forks).items():
         told = answer if isinstance(answer, Clock) else None
         offsets[host] = told.proven_s if told else 0.0
         data = {"host": host, "offset_s": told.offset_s if told else None, "used_s": offsets[host]}
@@ -31,8 +36,8 @@ def with_clocks(units: list[Unit], forks: int, note: Callable[[str, dict[str, An
     return [replace(u, clock_offset_s=offsets.get(u.address.name, 0.0)) for u in units]
 
 
-def _clock(address: Address) -> Clock:
+def _clock(address: Address, opener: Opener) -> Clock:
     if address.local:
         return Clock(0.0, 0.0)
-    with contextlib.closing(open_link(address)) as link:
+    with contextlib.closing(opener(address)) as link:
         return clock(link)

@@ -19,7 +19,7 @@ from orchestrator.fleet import lease
 from orchestrator.fleet.lease import Busy, Held
 from orchestrator.model.address import Address
 from orchestrator.model.plan import LeasePlan
-from orchestrator.transport import Backoff, RetryingLink, open_retrying
+from orchestrator.transport import Backoff, Opener, RetryingLink, open_link, open_retrying
 
 #: Signs of life in the time for which one counts.
 BEATS = 4
@@ -46,11 +46,13 @@ class Leases:
         note: Noted,
         say: Say,
         interrupted: Callable[[], bool] = lambda: False,
+        opener: Opener = open_link,
     ) -> None:
         self._addresses = {a.name: a for a in addresses}
         self._plan, self._tune = plan, tune
         self._run, self._agent, self._forks = run, agent, forks
         self._note, self._say, self._interrupted = note, say, interrupted
+        self._opener = opener
         self._links: dict[str, RetryingLink] = {}
         self._held: dict[str, Held] = {}
         self._heard: dict[str, float] = {}
@@ -105,7 +107,7 @@ class Leases:
                 time.sleep(min(ASK_AGAIN_S, max(0.0, until - time.monotonic())))
 
     def _take(self, address: Address, plan: LeasePlan, name: str) -> Held | Busy:
-        link = self._links.setdefault(address.name, open_retrying(address, Backoff(tries=2)))
+        link = self._links.setdefault(address.name, open_retrying(address, Backoff(tries=2), self._opener))
         return lease.take(link, self._agent, address, plan, self._run, name)
 
     def _have(self, host: str, held: Held, asked: float) -> None:

@@ -24,7 +24,7 @@ from orchestrator.errors import LinkError, RemoteFailed
 from orchestrator.fleet import lease
 from orchestrator.fleet.cluster import HOST_LABEL, NODE_ADDRESS, NODE_SETTINGS, OBJECT_STORE_BYTES
 from orchestrator.model.address import Address
-from orchestrator.transport import Link, open_link
+from orchestrator.transport import Link, Opener, open_link
 
 #: (address of the head, token, which hosts or None for all) → those that have joined.
 Join = Callable[[str, str, Sequence[str] | None], list[str]]
@@ -46,8 +46,8 @@ class Member:
 class Nodes:
     """Of one run. ``why``: host → why it has not joined."""
 
-    def __init__(self, run: str, members: Sequence[Member], forks: int) -> None:
-        self._run, self._forks = run, forks
+    def __init__(self, run: str, members: Sequence[Member], forks: int, opener: Opener = open_link) -> None:
+        self._run, self._forks, self._opener = run, forks, opener
         self._members = {m.address.name: m for m in members}
         self.why: dict[str, str] = {}
 
@@ -88,11 +88,11 @@ class Nodes:
             "address": _literal(member.address.host),
             "env": dict(NODE_SETTINGS),
         }
-        answer = _ask(member, ["join"], dumps(order).encode(), JOIN_S)
+        answer = _ask(self._opener, member, ["join"], dumps(order).encode(), JOIN_S)
         return str(answer["why"])
 
     def _part(self, member: Member) -> str:
-        answer = _ask(member, ["part", "--run", self._run], b"", PART_S)
+        answer = _ask(self._opener, member, ["part", "--run", self._run], b"", PART_S)
         return f"still running: {answer['left']}" if answer["left"] else ""
 
 
@@ -109,13 +109,14 @@ def joined(
     forks: int,
     note: Callable[[str, dict[str, Any]], object],
     say: Callable[[str], None],
+    opener: Opener = open_link,
 ) -> Iterator[None]:
     """The hosts of these units that are to join, as nodes for as long as the body takes."""
     members = {u.address.name: _member(u) for u in units if u.address.ray}
     if not members:
         yield
         return
-    nodes = Nodes(units[0].run, list(members.values()), forks)
+    nodes = Nodes(units[0].run, list(members.values()), forks, opener)
     say(f"{len(members)} host(s) join the Ray cluster")
     try:
         seats.join(nodes.join)
@@ -136,9 +137,11 @@ def _member(unit: Unit) -> Member:
     return Member(unit.address, unit.spool, unit.agent, blob_path(unit.spool, seat_archive().stem))
 
 
-def _ask(member: Member, words: Sequence[str], stdin: bytes, timeout_s: float) -> dict[str, Any]:
+def _ask(
+    opener: Opener, member: Member, words: Sequence[str], stdin: bytes, timeout_s: float
+) -> dict[str, Any]:
     argv = [member.address.python, member.agent, words[0], "--spool", member.spool, *words[1:]]
-    with contextlib.closing(open_link(member.address)) as link:
+    with contextlib.closing(opener(member.address)) as link:
         return answer_of(link, argv, stdin, timeout_s)
 
 

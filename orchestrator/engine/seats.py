@@ -15,13 +15,17 @@ from orchestrator.engine.unit import Note, Piece, Unit
 from orchestrator.fleet.cluster import NODE_SETTINGS
 from orchestrator.fleet.seat import HOSTS_PER_SEAT, Halt, hosts_alive, take_seat
 from orchestrator.model.address import Address
-from orchestrator.transport import Link
+from orchestrator.transport import Connections, Link, open_link
 from orchestrator.transport.local import LocalLink
 
 #: How often the nodes are asked after.
 LOOK_S = 2.0
 #: Of Ray's, in the environment of a seat on a host: an agent that it starts outlives the seat, and is no part of the node.
 _RAYS_OWN = ("ORCH_NODE_DIR", "RAY_AUTH_TOKEN_PATH", "PYTHONPATH", *NODE_SETTINGS)
+
+
+#: of this process, where it is a seat; they end with it
+_ways = Connections(open_link)
 
 
 class NodeLost(Exception):
@@ -55,7 +59,7 @@ class RaySeats:
         if key not in self._seats:
             self._seats[key] = take_seat(host if key == host else None)
         seat = self._seats[key]
-        work = partial(drive_here if key == host else drive, unit)
+        work = partial(drive_here if key == host else drive_from_here, unit)
         stream = seat.drive.options(num_returns="streaming").remote(unit.key, work)
         self._streams[stream] = (unit, seat, key)
 
@@ -118,6 +122,11 @@ class RaySeats:
         if host in self._joined:
             self._joined.discard(host)
             self.lost.append(host)
+
+
+def drive_from_here(unit: Unit, halt: Halt) -> Iterator[Piece]:
+    """Over SSH: one connection to the host for all that this seat has to do there, now and later."""
+    yield from drive(unit, halt, _ways.open)
 
 
 def drive_here(unit: Unit, halt: Halt) -> Iterator[Piece]:

@@ -16,7 +16,7 @@ from orchestrator.errors import LinkError, RemoteFailed
 from orchestrator.fleet import preflight
 from orchestrator.fleet.facts import read_facts
 from orchestrator.model.address import Address
-from orchestrator.transport import Backoff, open_link, open_retrying
+from orchestrator.transport import Backoff, Opener, open_link, open_retrying
 
 FORKS = 32
 PING_S = 20.0
@@ -35,11 +35,17 @@ class Survey(NamedTuple):
     clock_offsets: dict[str, float]
 
 
-def survey(addresses: Iterable[Address], *, agent: Path | None = None, forks: int = FORKS) -> Survey:
+def survey(
+    addresses: Iterable[Address],
+    *,
+    agent: Path | None = None,
+    forks: int = FORKS,
+    opener: Opener = open_link,
+) -> Survey:
     """At most ``forks`` hosts at a time, each bounded in time. ``agent``: its archive, None for ours."""
     archive = agent or agent_zipapp()
     found = Survey({}, {}, {})
-    for name, answer in on_each(addresses, lambda address: _ask(address, archive), forks).items():
+    for name, answer in on_each(addresses, lambda address: _ask(address, archive, opener), forks).items():
         if isinstance(answer, LinkError):
             found.unreachable[name] = reason(answer)
         else:
@@ -106,8 +112,8 @@ def _caught(call: Callable[[Address], T], address: Address) -> T | LinkError:
         return e
 
 
-def _ask(address: Address, agent: Path) -> tuple[Facts, float]:
-    with contextlib.closing(open_retrying(address, Backoff(tries=2))) as link:
+def _ask(address: Address, agent: Path, opener: Opener) -> tuple[Facts, float]:
+    with contextlib.closing(open_retrying(address, Backoff(tries=2), opener)) as link:
         return read_facts(link, agent, address.python, address.spool)
 
 

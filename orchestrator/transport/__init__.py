@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from orchestrator.model.address import Address
+from orchestrator.transport.kept import Connections, Opener
 from orchestrator.transport.link import Completed, Link, Streaming
 from orchestrator.transport.retrying import Backoff, RetryingLink
 
@@ -15,7 +16,9 @@ __all__ = [
     "OPENERS",
     "Backoff",
     "Completed",
+    "Connections",
     "Link",
+    "Opener",
     "RetryingLink",
     "Streaming",
     "open_link",
@@ -54,7 +57,7 @@ def _open_ssh(address: Address) -> Link:
 
 
 #: kind of link → what opens one; paramiko is imported only where it is used
-OPENERS: dict[str, Callable[[Address], Link]] = {
+OPENERS: dict[str, Opener] = {
     "local": _open_local,
     "ssh": _open_ssh,
 }
@@ -65,6 +68,8 @@ def open_link(address: Address) -> Link:
     return OPENERS["local" if address.local else "ssh"](address)
 
 
-def open_retrying(address: Address, backoff: Backoff | None = None) -> RetryingLink:
+def open_retrying(
+    address: Address, backoff: Backoff | None = None, opener: Opener = open_link
+) -> RetryingLink:
     """A link that opens at its first verb, and again when it was lost; see `RetryingLink` for what it repeats."""
-    return RetryingLink(address.name, lambda: open_link(address), backoff)
+    return RetryingLink(address.name, lambda: opener(address), backoff)

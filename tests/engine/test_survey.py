@@ -45,7 +45,7 @@ def test_no_more_hosts_than_asked_for_are_contacted_at_once(
     lock, now, most = threading.Lock(), 0, 0
     meet = threading.Barrier(3, timeout=20)
 
-    def ask(address: Address, agent: Path) -> Any:
+    def ask(address: Address, agent: Path, opener: Any) -> Any:
         nonlocal now, most
         with lock:
             now += 1

@@ -27,6 +27,12 @@ def book(tmp: Path, seconds: float) -> Path:
     return write(tmp, "fleet.yml", BOOK.replace("SECONDS", str(seconds)))
 
 
+def logins(lab: Any) -> dict[str, int]:
+    """How often each host has let somebody in."""
+    hosts = ("h1", "h2", "h3", "h4")
+    return {h: (lab.lab.path / h / "sshd.log").read_text().count("Accepted publickey") for h in hosts}
+
+
 def shipped(run: Path) -> dict[str, int]:
     hosts = table(run, "hosts")
     return {str(h): int(b) for h, b in zip(hosts.host, hosts.bytes_shipped, strict=True)}
@@ -36,8 +42,11 @@ def test_four_hosts_over_ssh_and_the_second_time_nothing_is_shipped(tmp_path: Pa
     words = ["-i", f"lab:{lab.name}"]
     first = orch("run", "playbook", book(tmp_path, 0.1), *words, "--runs", tmp_path / "a")
     assert first.code == 0, first.err
+    before = logins(lab)
     second = orch("run", "playbook", book(tmp_path, 0.1), *words, "--runs", tmp_path / "b")
     assert second.code == 0, second.err
+    # one of the run and one of the seat from which it is driven, however many phases and jobs there are
+    assert {h: count - before[h] for h, count in logins(lab).items()} == dict.fromkeys(before, 2)
     run = only_run(tmp_path / "b")
     assert shipped(run) == dict.fromkeys(["h1", "h2", "h3", "h4"], 0)
     assert {s for s, _ in endings(run).values()} == {"passed"}

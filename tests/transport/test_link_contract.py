@@ -11,20 +11,22 @@ import pytest
 
 from orchestrator.errors import LinkTimeout, RemoteFailed
 from orchestrator.model.address import Address
-from orchestrator.transport import OPENERS, Link, RetryingLink, open_link
+from orchestrator.transport import OPENERS, Connections, Link, RetryingLink, open_link
 
 pytestmark = pytest.mark.sshd
 
 BINARY = bytes(range(256)) * 20_000  # 5 MB with every byte value
 
 
-@pytest.fixture(scope="module", params=[*OPENERS, "retrying"])
+@pytest.fixture(scope="module", params=[*OPENERS, "retrying", "shared"])
 def link(request: pytest.FixtureRequest) -> Iterator[Link]:
     local = Address(name="here", local=True)
     address = local if request.param == "local" else request.getfixturevalue("lab").address("h1")
     opened: Link
     if request.param == "retrying":
         opened = RetryingLink(address.name, lambda: open_link(address))
+    elif request.param == "shared":
+        opened = Connections(open_link).open(address)
     else:
         opened = open_link(address)
     yield opened
