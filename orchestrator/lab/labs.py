@@ -95,18 +95,19 @@ class Unreadable(InputError):
 
 
 def labs_dir() -> Path:
-    return state_dir() / "labs"
+    """In one spelling, whatever way leads there: processes are told by it."""
+    return (state_dir() / "labs").resolve()
 
 
 @contextlib.contextmanager
-def locked(name: str) -> Iterator[None]:
-    """One `orch lab` at a time changes a lab. Raises InputError where the name is none."""
+def locked(name: str) -> Iterator[int]:
+    """One `orch lab` at a time changes a lab: the descriptor that the lock is held by. Raises InputError where the name is none."""
     if not _NAME.match(name):
         raise InputError("lab", f"{name!r} is no name for a lab", "small letters, digits, - _ .")
     labs_dir().mkdir(parents=True, exist_ok=True)
     with (labs_dir() / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()
 
 
 def forget(name: str) -> None:

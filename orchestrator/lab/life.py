@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.errors import InputError
-from orchestrator.lab import labs, processes
+from orchestrator.lab import guard, labs, processes
 from orchestrator.lab.labs import Lab, LabHost
 
 
@@ -39,9 +39,9 @@ def kind_of(lab: Lab) -> Kind:
 
 
 def raised(name: str, make: Callable[[Path], Lab]) -> Lab:
-    """A new lab: ``make`` is given its folder, and what it started is ended where it raises. Raises InputError
+    """A new lab: ``make`` is given its folder, and what it started is ended where it raises, or this program is killed. Raises InputError
     where the name is in use by a lab that lives; what a crash has left of an earlier one makes way."""
-    with labs.locked(name):
+    with labs.locked(name) as lock:
         path = labs.labs_dir() / name
         if path.exists():
             with contextlib.suppress(labs.Unreadable):
@@ -49,11 +49,12 @@ def raised(name: str, make: Callable[[Path], Lab]) -> Lab:
                     raise InputError("lab", f"{name} is up already", f"orch lab down {name}")
             _down(name)
         path.mkdir(mode=0o700)
-        try:
-            return make(path)
-        except BaseException:
-            _down(name)
-            raise
+        with guard.over(path, f"{labs.MARK}={path}", lock):
+            try:
+                return make(path)
+            except BaseException:
+                _down(name)
+                raise
 
 
 def down(name: str) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +175,33 @@ def test_what_a_crash_has_left_makes_way(state: Path, damage: str | None) -> Non
     assert len(marked(again.path)) >= 1
     loopback.down("demo")
     assert marked(again.path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_up_leaves_nothing(state: Path, number: signal.Signals) -> None:
+    path = state / "labs" / "half"
+    argv = [sys.executable, "-m", "orchestrator.cli.app", "lab", "up", "half", "--loopback", "60"]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as making:
+        deadline = time.monotonic() + 60
+        while not list(path.glob("h*/sshd.log")) and making.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        making.send_signal(number)
+    assert making.returncode == -number
+    # whoever comes next waits for the end of the half, and finds nothing
+    with pytest.raises(InputError, match="no lab half"):
+        loopback.down("half")
+    assert marked(path) == []
+    assert not path.exists()
+
+
+def test_a_lab_is_the_same_whatever_way_leads_to_it(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (state.parent / "other").mkdir()
+    monkeypatch.setenv("ORCH_STATE", str(state.parent / "other" / ".." / "state"))
+    lab = loopback.up("demo", 1)
+    monkeypatch.setenv("ORCH_STATE", str(state))
+    (lab.path / "lab.json").unlink()
+    loopback.down("demo")
+    assert marked(lab.path) == []
 
 
 def test_down_ends_what_a_damaged_lab_has_left(state: Path) -> None:
