@@ -83,7 +83,7 @@ def workload(
     limit: Limit = None,
     threads: Annotated[int, typer.Option(min=1, help="Measured threads.")] = 1,
     placement: Annotated[
-        str, typer.Option(help="compact | scatter | remote | smt | node:K | cpus:LIST | none")
+        str, typer.Option(help="compact | scatter | remote | smt | node:K | nodes:N | cpus:LIST | none")
     ] = "compact",
     mem: Annotated[str | None, typer.Option(help="local | interleave | node:K")] = None,
     seconds: Annotated[str, typer.Option(help="Length of the measured window, e.g. 5s.")] = "5s",

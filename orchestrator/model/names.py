@@ -14,7 +14,7 @@ from orchestrator.model.plan import JudgeSpec
 
 VARIANTS = ("release", "noise", "poison", "asan", "tsan", "peers", "explore")
 EXPORTS = ("parquet", "csv", "json", "junit")
-PLACEMENTS = ("compact", "scatter", "remote", "smt", "node:K", "cpus:LIST", "none")
+PLACEMENTS = ("compact", "scatter", "remote", "smt", "node:K", "nodes:N", "cpus:LIST", "none")
 MEMORIES = ("local", "interleave", "node:K")
 
 #: Names that the language has and this version does not: refused as such, never ignored.

@@ -8,6 +8,7 @@ import re
 from orchestrator.model.names import MEMORIES, PLACEMENTS
 
 _NODE = re.compile(r"node:(\d{1,5})")
+_NODES = re.compile(r"nodes:([1-9]\d{0,4})")
 _LIST = re.compile(r"cpus:(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)", re.ASCII)
 _MAX_CPU = 65535
 
@@ -20,7 +21,7 @@ class PlacementError(ValueError):
 
 def check_placement(text: str) -> str:
     """``text`` where it is a placement. Raises PlacementError."""
-    if text.startswith("node:") and _NODE.fullmatch(text):
+    if _NODE.fullmatch(text) or _NODES.fullmatch(text):
         return text
     if text.startswith("cpus:"):
         cpu_list(text)
@@ -39,6 +40,12 @@ def check_memory(text: str) -> str:
 def node_of(text: str) -> int | None:
     """K of ``node:K``, None for anything else."""
     match = _NODE.fullmatch(text)
+    return int(match[1]) if match else None
+
+
+def nodes_in(text: str) -> int | None:
+    """N of ``nodes:N``, None for anything else."""
+    match = _NODES.fullmatch(text)
     return int(match[1]) if match else None
 
 

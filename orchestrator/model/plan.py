@@ -43,7 +43,7 @@ class StepPlan:
     bench: str
     variant: str
     threads: int
-    #: as asked: compact | scatter | remote | node:K | cpus:LIST | none
+    #: as asked: compact | scatter | remote | smt | node:K | nodes:N | cpus:LIST | none
     placement: str
     #: as resolved on this host, in thread order
     cpus: list[int]

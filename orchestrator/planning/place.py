@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from agents.wire import Cpu, Facts, Node
-from orchestrator.model.placement import cpu_list, node_of
+from orchestrator.model.placement import cpu_list, node_of, nodes_in
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ def place(host: Topology, threads: int, placement: str, mem: str | None) -> Seat
         made = _remote(host, threads)
     elif (node := node_of(placement)) is not None:
         made = _on_node(host, threads, node)
+    elif (count := nodes_in(placement)) is not None:
+        made = _on_nodes(host, threads, count)
     elif placement == "smt" and not any(s.rank for s in host.seats):
         made = Seating(skip="smt needs cores with two hardware threads, the host has none")
     else:
@@ -138,6 +140,29 @@ def _on_node(host: Topology, threads: int, node: int) -> Seating:
     if threads > len(here):
         return Seating(skip=f"{_threads(threads)}, node {node} has {_cpus(len(here))} that may be used")
     return _take(host, threads, _compact(here, host.housekeeping))
+
+
+def _on_nodes(host: Topology, threads: int, count: int) -> Seating:
+    """Round robin over ``count`` nodes that lie close together: the first such set that can seat the threads without the housekeeping
+    CPU, or else with it."""
+    if count > len(host.node_ids):
+        return Seating(skip=f"{count} nodes, the host has {len(host.node_ids)} with CPUs that may be used")
+    if threads < count:
+        return Seating(skip=f"{_threads(threads)} cannot be on {count} nodes")
+    sets = list(dict.fromkeys(_near(host, first, count) for first in host.node_ids))
+    seats = [[s for s in host.seats if s.node in nodes] for nodes in sets]
+    able = [one for one in seats if len(one) >= threads]
+    if not able:
+        most = max(len(one) for one in seats)
+        return Seating(skip=f"{_threads(threads)}, {count} nodes have {_cpus(most)} that may be used")
+    without = [one for one in able if sum(s.cpu != host.housekeeping for s in one) >= threads]
+    return _take(host, threads, _scatter((without or able)[0], host.housekeeping))
+
+
+def _near(host: Topology, first: int, count: int) -> frozenset[int]:
+    """``first`` and the nodes with CPUs that are nearest to it, of equals those with the lowest numbers."""
+    order = sorted(host.node_ids, key=lambda n: (n != first, _distance(host, first, n), n))
+    return frozenset(order[:count])
 
 
 def _remote(host: Topology, threads: int) -> Seating:

@@ -31,6 +31,9 @@ DRAWN = host(2, 2, 2)
         ("remote", 4, [2, 3, 6, 7], "node:0"),
         ("remote", 3, [1, 4, 5], "node:1"),
         ("node:1", 3, [2, 3, 6], "local"),
+        ("nodes:1", 3, [1, 4, 5], "local"),
+        ("nodes:1", 4, [2, 3, 6, 7], "local"),
+        ("nodes:2", 3, [1, 2, 3], "local"),
         ("cpus:6,1-2", 2, [6, 1], "local"),
         ("none", 99, [], "local"),
     ],
@@ -74,6 +77,9 @@ def test_the_housekeeping_cpu_is_the_first_that_may_be_used() -> None:
         ((2, 8), 12, "remote", None, "12 threads on one node, the largest has 8 CPUs that may be used"),
         ((2, 2), 1, "node:3", None, "node 3 has no CPU that may be used, the host has nodes 0, 1"),
         ((2, 2), 3, "node:1", None, "3 threads, node 1 has 2 CPUs that may be used"),
+        ((2, 2), 4, "nodes:4", None, "4 nodes, the host has 2 with CPUs that may be used"),
+        ((4, 2), 2, "nodes:4", None, "2 threads cannot be on 4 nodes"),
+        ((4, 2), 5, "nodes:2", None, "5 threads, 2 nodes have 4 CPUs that may be used"),
         ((1, 2), 1, "smt", None, "smt needs cores with two hardware threads, the host has none"),
         ((1, 2), 2, "cpus:0,2", None, "CPU 2 is not there or may not be used"),
         ((1, 2), 2, "cpus:1", None, "2 threads, the list names 1 CPU"),
@@ -100,7 +106,18 @@ def test_a_node_with_memory_and_no_cpus_can_be_the_remote_one() -> None:
     assert place(topology(cpus, both), 1, "remote", None).mem == "node:1"
 
 
-PLACEMENTS = st.sampled_from(["compact", "scatter", "remote", "smt", "node:0", "node:1"])
+def test_so_many_nodes_are_those_that_lie_close_together() -> None:
+    cpus = hosts.cpus_of(4, 2)
+    # 0 and 2 are neighbours, and 1 and 3
+    apart = [[10, 40, 20, 40], [40, 10, 40, 20], [20, 40, 10, 40], [40, 20, 40, 10]]
+    square = topology(cpus, [Node(n, [], 1 << 30, apart[n]) for n in range(4)])
+    assert place(square, 2, "nodes:2", None).cpus == (1, 4)
+    assert place(square, 4, "nodes:2", None).cpus == (2, 6, 3, 7)
+
+
+PLACEMENTS = st.sampled_from(
+    ["compact", "scatter", "remote", "smt", "node:0", "node:1", "nodes:1", "nodes:2"]
+)
 
 
 @st.composite
