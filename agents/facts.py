@@ -19,6 +19,7 @@ from agents.wire import PROTOCOL, Cpu, Facts, Node
 
 _CPUS = "sys/devices/system/cpu"
 _NODES = "sys/devices/system/node"
+_CACHES_MAX = 8
 
 
 def collect(spool: str, root: str = "/", allowed: Optional[Set[int]] = None) -> Facts:
@@ -59,6 +60,7 @@ def collect(spool: str, root: str = "/", allowed: Optional[Set[int]] = None) -> 
         uptime_s=first_number(text(top, "proc/uptime")),
         load_1m=first_number(text(top, "proc/loadavg")),
         product=product(top),
+        quota_cpus=quota_cpus(top),
     )
 
 
@@ -150,9 +152,28 @@ def topology(top: Path, allowed: Set[int], numa: Dict[int, List[int]]) -> List[C
         by_id.setdefault((package, core), set()).add(first)
     usable = all(len(firsts) == 1 and core >= 0 for (_, core), firsts in by_id.items())
     return [
-        Cpu(cpu, core if usable else first, package, node_of.get(cpu, anywhere), cpu in allowed)
+        Cpu(
+            cpu,
+            core if usable else first,
+            package,
+            node_of.get(cpu, anywhere),
+            cpu in allowed,
+            last_cache(top, cpu),
+        )
         for cpu, core, package, first in rows
     ]
+
+
+def last_cache(top: Path, cpu: int) -> int:
+    """The first CPU of those that share this one's last cache; -1 where the kernel does not tell."""
+    best, shared = 0, [-1]
+    for index in range(_CACHES_MAX):
+        where = "%s/cpu%d/cache/index%d/" % (_CPUS, cpu, index)
+        level = number(text(top, where + "level"))
+        if level > best and text(top, where + "type") != "Instruction":
+            sharing = cpu_list(text(top, where + "shared_cpu_list"))
+            best, shared = level, sharing or [-1]
+    return min(shared)
 
 
 #: Of those arm processors that servers have; others keep their numbers.
@@ -183,7 +204,7 @@ def caches(top: Path, cpus: Iterable[Cpu]) -> Dict[str, int]:
     """Of the first CPU, bytes of one instance each."""
     found: Dict[str, int] = {}
     first = min((c.cpu for c in cpus), default=0)
-    for index in range(8):
+    for index in range(_CACHES_MAX):
         where = "%s/cpu%d/cache/index%d/" % (_CPUS, first, index)
         level, size = text(top, where + "level"), text(top, where + "size")
         if level and size:
@@ -209,6 +230,35 @@ def smt(top: Path, cpus: List[Cpu]) -> str:
     if said and said != "notimplemented":
         return said
     return "on" if len({(c.package, c.core) for c in cpus}) < len(cpus) else "notsupported"
+
+
+def quota_cpus(top: Path) -> float:
+    """The smallest quota of the control groups that this process is in, in CPUs; 0 where there is none."""
+    found = []
+    for line in text(top, "proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers == "":
+            found += [_share(text(top, "sys/fs/cgroup/%scpu.max" % g)) for g in _groups(path)]
+        elif "cpu" in controllers.split(","):
+            for g in _groups(path):
+                where = "sys/fs/cgroup/cpu/%scpu.cfs_" % g
+                found.append(_share(text(top, where + "quota_us") + " " + text(top, where + "period_us")))
+    return min((share for share in found if share > 0), default=0.0)
+
+
+def _groups(path: str) -> List[str]:
+    """A group and those around it, each with a slash behind; "" for the outermost."""
+    parts = [p for p in path.split("/") if p and p != ".."]
+    return ["/".join(parts[:n]) + "/" if n else "" for n in range(len(parts), -1, -1)]
+
+
+def _share(value: str) -> float:
+    """``QUOTA PERIOD`` → CPUs; 0 for ``max``, and for what is none."""
+    words = value.split()
+    if len(words) == 2 and words[0].isdigit() and words[1].isdigit() and int(words[1]) > 0:
+        return int(words[0]) / int(words[1])
+    return 0.0
 
 
 # ---- memory

@@ -130,6 +130,8 @@ class Cpu:
     node: int
     #: False where this process may not run on it (cpuset, affinity)
     allowed: bool = True
+    #: the first CPU of those that share its last cache, -1 where the kernel does not tell
+    last_cache: int = -1
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,8 @@ class Facts:
     load_1m: float
     #: maker and model of the machine as its firmware says, "" where it says nothing
     product: str = ""
+    #: so many CPUs' time is all that this process may have (a control group's quota); 0: no such limit
+    quota_cpus: float = 0.0
 
 
 T = TypeVar("T")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,11 +14,16 @@ FACT_NAMES: dict[str, str] = {
     "host": "inventory name",
     "labels": "labels of the inventory, labels.rack",
     "hostvars": "variables of the inventory, hostvars.owner",
-    "emulated": "the inventory says that its speed means nothing",
+    "emulated": "its speed means nothing: the inventory says so, or it is an emulator",
     "cpus": "CPUs that may be used",
     "cores": "cores that these belong to",
     "packages": "sockets that these belong to",
     "numa_nodes": "NUMA nodes that these belong to",
+    "cpus_per_node": "CPUs that may be used, on the node that has fewest of them",
+    "farthest": "largest distance between two nodes, 10 where there is one",
+    "numa_shape": 'CPUs x nodes, "16x4"',
+    "last_caches": "last caches that these belong to, 0 where the kernel does not tell",
+    "quota": "CPUs' worth of time that it may have at most, cpus where there is no such limit",
     "memory": "bytes",
     "arch": "x86_64, aarch64",
     "cpu_model": "as the kernel names it",
@@ -37,15 +43,21 @@ FACT_NAMES: dict[str, str] = {
 def names_of(address: Address, facts: Facts, hostvars: Mapping[str, Any]) -> dict[str, Any]:
     """Every name of `FACT_NAMES` with its value on this host."""
     usable = [c for c in facts.cpus if c.allowed]
+    per_node = Counter(c.node for c in usable)
     return {
         "host": address.name,
         "labels": address.labels,
         "hostvars": hostvars,
-        "emulated": address.emulated,
+        "emulated": address.emulated or "tcg" in facts.virtualisation,
         "cpus": len(usable),
         "cores": len({(c.package, c.core) for c in usable}),
         "packages": len({c.package for c in usable}),
-        "numa_nodes": len({c.node for c in usable}),
+        "numa_nodes": len(per_node),
+        "cpus_per_node": min(per_node.values(), default=0),
+        "farthest": max((d for n in facts.nodes for d in n.distances), default=10),
+        "numa_shape": f"{len(usable)}x{len(per_node)}",
+        "last_caches": len({c.last_cache for c in usable} - {-1}),
+        "quota": facts.quota_cpus or float(len(usable)),
         "memory": facts.memory_bytes,
         "arch": facts.arch,
         "cpu_model": facts.cpu_model,

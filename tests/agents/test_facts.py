@@ -69,6 +69,55 @@ def test_any_file_may_be_missing_or_nonsense(case: Path, tmp_path: Path) -> None
             assert found.nodes
 
 
+def test_cpus_are_told_apart_by_the_last_cache_that_they_share(tmp_path: Path) -> None:
+    def cache(cpu: int, index: int, level: int, kind: str, shared: str) -> dict[str, str]:
+        where = f"sys/devices/system/cpu/cpu{cpu}/cache/index{index}/"
+        return {where + "level": str(level), where + "type": kind, where + "shared_cpu_list": shared}
+
+    files = {"sys/devices/system/cpu/online": "0-4"}
+    for cpu in range(4):
+        last = "0-1" if cpu < 2 else "2-3"
+        files |= cache(cpu, 0, 1, "Data", str(cpu)) | cache(cpu, 1, 1, "Instruction", str(cpu))
+        files |= cache(cpu, 2, 3, "Unified", last) | cache(cpu, 3, 2, "Unified", str(cpu))
+    plant(tmp_path, files)
+    found = facts.collect(str(tmp_path), str(tmp_path), {0})
+    assert [c.last_cache for c in found.cpus] == [0, 0, 2, 2, -1]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 0.0),
+        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000"}, 0.0),
+        ({"proc/self/cgroup": "0::/a/b", "sys/fs/cgroup/a/cpu.max": "150000 100000"}, 1.5),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b",
+                "sys/fs/cgroup/a/cpu.max": "150000 100000",
+                "sys/fs/cgroup/a/b/cpu.max": "400000 100000",
+            },
+            1.5,
+        ),
+        (
+            {
+                "proc/self/cgroup": "9:memory:/x\n4:cpu,cpuacct:/x",
+                "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "200000",
+                "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000",
+                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+            },
+            2.0,
+        ),
+        ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "100000 0"}, 0.0),
+    ],
+)
+def test_the_smallest_quota_of_the_control_groups_around_counts(
+    files: dict[str, str], expected: float, tmp_path: Path
+) -> None:
+    plant(tmp_path, files)
+    assert facts.quota_cpus(tmp_path) == expected
+
+
 def test_facts_of_this_machine_pass_the_wire() -> None:
     found = facts.collect("/nowhere/yet")
     assert decode(Facts, json.loads(dumps(encode(found)))) == found

@@ -143,6 +143,8 @@ def test_hosts_are_selected_by_pattern_and_limit(
         ("cpus < 3 or host == 'big'", ["small", "big", "gone"]),
         ("numa_nodes == 2 and cores == 16 and 'avx2' in cpu_flags", ["big", "gone"]),
         ("memory <= 16 * GiB", ["small", "gone"]),
+        ("cpus_per_node >= 8 and farthest > 10", ["big", "gone"]),
+        ("numa_shape == '2x1' and quota == cpus and last_caches == 0", ["small", "gone"]),
     ],
 )
 def test_where_selects_over_facts_and_labels(fleet: Path, where: str, hosts_: list[str]) -> None:
