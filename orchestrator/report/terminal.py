@@ -53,6 +53,7 @@ def render(rebuilt: Rebuilt, folder: RunFolder, console: Console) -> None:
     _findings(rebuilt, console)
     _figures(rebuilt, console)
     _not_run(rebuilt, console)
+    _marked(rebuilt, console)
     _oddities(rebuilt, console)
     _files(rebuilt, folder, console)
 
@@ -222,6 +223,19 @@ def _not_run(rebuilt: Rebuilt, console: Console) -> None:
             _say(console, f"  {count} × {clip(reason, _REASON)}")
         if len(reasons) > SHOWN:
             _say(console, f"  and {len(reasons) - SHOWN} more reasons: {_query(rebuilt, 'steps', status)}")
+
+
+def _marked(rebuilt: Rebuilt, console: Console) -> None:
+    hosts = rebuilt.tables["hosts"]
+    why: dict[str, list[str]] = {}
+    for host, said in zip(hosts["host"], hosts["marks"].fillna(""), strict=True):
+        if said:
+            why.setdefault(said, []).append(host)
+    if not why:
+        return
+    _title(console, f"Figures that enter no baseline ({sum(map(len, why.values()))} of {len(hosts)} hosts)")
+    for said, names in list(why.items())[:SHOWN]:
+        _say(console, f"  {', '.join(names[:4])}{' …' if len(names) > 4 else ''}: {said}")
 
 
 def _oddities(rebuilt: Rebuilt, console: Console) -> None:

@@ -20,6 +20,7 @@ from orchestrator.results.fold import Folded
 from orchestrator.results.histogram import PERCENTILES, decode_histogram
 from orchestrator.results.journals import Journals
 from orchestrator.results.launch import Ending, Launch
+from orchestrator.results.marks import marks
 
 Row = tuple[Any, ...]
 Tables = dict[str, pd.DataFrame]
@@ -175,20 +176,22 @@ def _hosts(
             shipped[host] = shipped.get(host, 0) + int(entry.data.get("bytes_shipped") or 0)
             if entry.data.get("clock_offset_s") is not None:
                 offsets[host] = entry.data["clock_offset_s"]
-    boots = [f.boot_id for h, f in facts.items() if h in plan.hosts]
+    planned = {h: f for h, f in facts.items() if h in plan.hosts}
+    launches: dict[str, list[Sequence[Entry]]] = {}
+    for step, _, entries in _entries(plan, journals):
+        launches.setdefault(step.host, []).append(entries)
     for host in plan.hosts:
         status, reason = _host_status(host, plan, said.get(host), outcomes)
-        fact = facts.get(host)
-        # two hosts with one kernel take each other's CPU time: as good as emulated for a figure
-        shared = fact is not None and bool(fact.boot_id) and boots.count(fact.boot_id) > 1
+        marked = marks(host, planned, emulated, launches.get(host, ()))
         yield (
             run,
             host,
             status,
             reason,
-            *_facts_columns(fact, shared or host in emulated),
+            *_facts_columns(facts.get(host), bool(marked)),
             offsets.get(host),
             shipped.get(host),
+            "; ".join(marked),
         )
 
 
@@ -208,7 +211,7 @@ def _facts_columns(fact: Facts | None, marked: bool) -> Row:
         fact.microcode,
         fact.governor,
         fact.virtualisation,
-        marked or "tcg" in fact.virtualisation,
+        marked,
         fact.boot_id,
     )
 

@@ -110,6 +110,40 @@ def test_hosts_carry_their_facts_and_only_cpus_that_may_be_used(rebuilt: Rebuilt
     assert host["bytes_shipped"] == 9
 
 
+@pytest.mark.parametrize(
+    ("given", "steal", "said"),
+    [
+        ({}, 0.0, ""),
+        ({"quota_cpus": 3.0}, 5.0, ""),
+        ({"quota_cpus": 1.5}, 0.0, "oversubscribed: 3 CPUs, and the time of 1.5"),
+        ({}, 12.0, "oversubscribed: 12% of its CPUs' time went to others"),
+        ({"virtualisation": "qemu-tcg"}, 0.0, "emulated: qemu-tcg"),
+    ],
+)
+def test_a_host_that_is_not_what_it_seems_is_marked_with_the_reason(
+    tmp_path: Path, given: dict[str, Any], steal: float, said: str
+) -> None:
+    step = rf.step()
+    builder = rf.Builder.make(tmp_path, rf.plan([step])).facts("h1", **given)
+    entries = rf.launch_entries(step)
+    vitals = [
+        dataclasses.replace(entries[1], seq=100 + n, kind="vital", data={"steal": steal}) for n in range(4)
+    ]
+    builder.launch(step, [*entries[:-1], *vitals, entries[-1]]).say("step_done", step)
+    host = rebuild(builder.finish()).tables["hosts"].iloc[0]
+    assert (host["marks"], bool(host["emulated"])) == (said, bool(said))
+
+
+def test_two_hosts_of_one_kernel_are_marked_as_shared(tmp_path: Path) -> None:
+    steps = [rf.step(host="h1"), rf.step(host="h2")]
+    builder = rf.Builder.make(tmp_path, rf.plan(steps))
+    for step in steps:
+        builder.facts(step.host, boot_id="one").passed(step)
+    folder = builder.finish()
+    hosts = rebuild(folder).tables["hosts"]
+    assert hosts["marks"].tolist() == ["shared: another host of the run has the same kernel"] * 2
+
+
 def test_a_host_that_is_lost_in_the_middle_is_lost_and_keeps_what_was_known_of_it(tmp_path: Path) -> None:
     gone = {
         "host": "h1",

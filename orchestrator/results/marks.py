@@ -1,0 +1,41 @@
+"""Why a host's figures are not those of the machine that it seems to be: emulated, shared with another, held back, or short of its CPUs.
+
+A host with a mark is compared with nothing outside its run, and enters no baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from statistics import fmean
+
+from agents.wire import Entry, Facts
+
+#: mean share of the measured CPUs' time that others had, in per cent, above which a virtual machine is called oversubscribed
+STEAL_MOST = 5.0
+_ENOUGH = 3
+
+
+def marks(
+    host: str,
+    facts: Mapping[str, Facts],
+    emulated: Collection[str],
+    launches: Iterable[Iterable[Entry]],
+) -> list[str]:
+    """In words, for ``host`` of a run; ``facts`` of all its hosts, ``emulated``: those of which the inventory says it, ``launches``:
+    what the journals say of this host's."""
+    fact = facts.get(host)
+    said = ["emulated: the inventory says so"] if host in emulated else []
+    if fact is not None:
+        if "tcg" in fact.virtualisation:
+            said.append(f"emulated: {fact.virtualisation}")
+        if fact.boot_id and sum(f.boot_id == fact.boot_id for f in facts.values()) > 1:
+            # they take each other's CPU time
+            said.append("shared: another host of the run has the same kernel")
+        usable = sum(c.allowed for c in fact.cpus)
+        if 0 < fact.quota_cpus < usable:
+            said.append(f"oversubscribed: {usable} CPUs, and the time of {fact.quota_cpus:g}")
+    samples = [e.data for entries in launches for e in entries if e.kind == "vital"]
+    steal = [s["steal"] for s in samples if isinstance(s.get("steal"), int | float)]
+    if len(steal) >= _ENOUGH and fmean(steal) > STEAL_MOST:
+        said.append(f"oversubscribed: {fmean(steal):.0f}% of its CPUs' time went to others")
+    return said
