@@ -12,6 +12,7 @@
 #include "asleep.h"
 #include "histogram.h"
 #include "history.h"
+#include "placed.h"
 #include "placement.h"
 #include "records.h"
 #include "stall.h"
@@ -128,6 +129,7 @@ static void *worker_main(void *argument) {
         bench->leave(&seat->worker);
     pthread_barrier_wait(&window->left);
     if (seat->worker.index == 0) {
+        placed_count(run);
         bench->finish(&seat->worker);
         atomic_store_explicit(&window->finished, true, memory_order_release);
         window_wake_main(window);

@@ -30,6 +30,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "exposure": {"confidence": "99%"},
     "linearizability": {"confidence": "99%"},
     "race": {"confidence": "99%"},
+    "placed": {"least": "90%"},
     "stability": {"metric": "ops_per_second", "ci": "2%"},
 }
 
@@ -446,3 +447,32 @@ def test_a_command_is_exposed_by_its_launches(tmp_path: Path) -> None:
     assert rebuilt.exit_code == 0
     assert "per launch" in by(rebuilt, "exposure")[0].summary
     assert by(rebuilt, "contracts") == []
+
+
+@pytest.mark.parametrize(
+    ("mem", "cpus", "shares", "said"),
+    [
+        ("node:1", [1], (97.0, 99.0), (Verdict.HOLDS, "memory node:1: 97% of it was there")),
+        ("node:1", [1], (99.0, 40.0), (Verdict.UNKNOWN, "memory node:1: 40% of it was there")),
+        ("local", [1], (100.0,), (Verdict.HOLDS, "memory local to its threads: 100% of it was there")),
+        ("local", [1], (), (Verdict.UNKNOWN, "memory local to its threads: not told")),
+        ("local", [], (3.0,), None),
+        ("interleave", [1], (50.0,), None),
+    ],
+)
+def test_memory_counts_as_placed_where_the_kernel_found_it_in_every_launch(
+    tmp_path: Path, mem: str, cpus: list[int], shares: Sequence[float], said: tuple[Verdict, str] | None
+) -> None:
+    step = rf.step("j", 0, mem=mem, cpus=cpus)
+    builder = rf.Builder.make(tmp_path, rf.plan([step], [rf.job("j", judges=[JudgeSpec("placed")])]))
+    for number, share in enumerate(shares or (None,)):
+        metrics = rf.result()["metrics"]
+        if share is not None:
+            metrics.append({"metric": "memory_placed", "value": share, "unit": "%"})
+        records = [*rf.good_records(step)[:-1], rf.result(metrics=metrics)]
+        builder.launch(step, rf.launch_entries(step, number, records))
+    found = by(rebuild(builder.say("step_done", step).finish()), "placed")
+    assert [(f.verdict, f.summary.startswith(said[1])) for f in found if said] == (
+        [(said[0], True)] if said else []
+    )
+    assert bool(found) == bool(said)
