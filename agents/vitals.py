@@ -158,6 +158,14 @@ def cpu_time(source: Source) -> Dict[str, float]:
     return {**source.rate("cpu_busy", busy * per), **source.rate("steal", steal * per)}
 
 
+def disk(source: Source) -> Dict[str, float]:
+    """Room left where the launch lies, for a process without privilege."""
+    with contextlib.suppress(OSError):
+        found = os.statvfs("%s/proc/%d/cwd" % (source.root, source.pid))
+        return {"disk_free": float(found.f_bavail * found.f_frsize)}
+    return {}
+
+
 def load(source: Source) -> Dict[str, float]:
     """Load average of one minute."""
     first = source.text("/proc/loadavg").partition(" ")[0]
@@ -175,6 +183,7 @@ SAMPLERS: Dict[str, Callable[[Source], Dict[str, float]]] = {
     "switches": switches,
     "cpu_time": cpu_time,
     "load": load,
+    "disk": disk,
 }
 
 

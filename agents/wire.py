@@ -59,6 +59,7 @@ VITAL_UNITS: Dict[str, str] = {
     "cpu_busy": "%",
     "steal": "%",
     "load_1m": "1",
+    "disk_free": "B",
     "vitals_cost": "s",
 }
 

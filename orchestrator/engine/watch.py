@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from agents.wire import Entry
-from orchestrator.engine.drive import INVALID, LOST, entries, halt_reason, stop_note
+from orchestrator.engine.drive import INVALID, LOST, entries, halt_kind, halt_reason, stop_note
 from orchestrator.engine.resume import progress_of
 from orchestrator.engine.together import Together
 from orchestrator.engine.unit import Lines, Note, Piece, Ready, Unit
@@ -107,6 +107,7 @@ class Watch:
         self._lost = lost
         self._given_up: set[str] = set()
         self._folder = folder
+        self._plan = plan
         self._seats = seats
         self._observer = observer
         self._interrupted = interrupted
@@ -146,10 +147,22 @@ class Watch:
         """Until every unit has ended, or an interrupt has had its time. True where it was interrupted.
         Raises RunFolderError, after what runs on the hosts was stopped."""
         try:
+            self._catch_up()
             return self._watch()
         except RunFolderError:
             self._stop_without_a_word()
             raise
+
+    def _catch_up(self) -> None:
+        """What the hosts have written before counts towards a stop of the whole job, and so does a host that could not be planned for."""
+        for step in self._plan.steps:
+            job = self._jobs[step.job].plan
+            if any(STOPS[s.name].scope == "job" for s in job.stops):
+                if step.lost:
+                    lost = {"host": step.host, "status": "lost", "reason": step.lost}
+                    self._feed(job, step.host, step.id, Entry(0, 0, 0.0, 0.0, "host", lost))
+                for entry in read_journal(self._folder.journal(step.host, step.id), []):
+                    self._feed(job, step.host, step.id, entry)
 
     def _watch(self) -> bool:
         while True:
@@ -185,7 +198,7 @@ class Watch:
                 continue
             job = self._jobs[unit.job.name]
             if job.halted is not None:
-                self._end_unstarted(unit, "step_stopped", job.halted)
+                self._end_unstarted(unit, halt_kind(job.halted), job.halted)
                 continue
             waits, bad = self._needs(job.plan, host)
             if bad is not None:
@@ -235,7 +248,7 @@ class Watch:
                 if meeting is not None:
                     meeting.heard(piece.host, entry)
                 self._observer.entry(unit, piece.step, entry)
-                self._feed(unit, piece.step, entry)
+                self._feed(unit.job, unit.address.name, piece.step, entry)
                 if entry.kind == "health" and entry.data.get("level") == "broken":
                     self._give_up(piece.host, "quarantined", str(entry.data.get("text")))
         elif isinstance(piece, Note):
@@ -253,8 +266,19 @@ class Watch:
             self._together[job].meet(self._jobs[job].units)
 
     def _note(self, note: Note) -> None:
-        self._remember(self._folder.note(note.kind, note.data))
+        entry = self._folder.note(note.kind, note.data)
+        self._remember(entry)
         self._observer.note(note.kind, note.data)
+        if note.kind == "launch_lost":
+            self._feed(self._jobs[note.data["job"]].plan, note.data["host"], note.data["step"], entry)
+        elif note.kind == "host" and note.data.get("status") in ("lost", "quarantined"):
+            self._feed_lost(note.data["host"], entry)
+
+    def _feed_lost(self, host: str, entry: Entry) -> None:
+        """A host that is lost or broken, to every job that is not through with it."""
+        for name, job in self._jobs.items():
+            if (name, host) in self._planned and host not in job.over:
+                self._feed(job.plan, host, "", entry)
 
     def _remember(self, entry: Entry) -> None:
         if "step" in entry.data:
@@ -299,14 +323,14 @@ class Watch:
 
     # -- stops and interrupts ----------------------------------------------------------------------
 
-    def _feed(self, unit: Unit, step: str, entry: Entry) -> None:
-        job, host = unit.job, unit.address.name
+    def _feed(self, job: JobPlan, host: str, step: str, entry: Entry) -> None:
         for number, spec in enumerate(job.stops):
             if STOPS[spec.name].scope == "host":
                 continue  # applied where the host is driven, between two launches
             key = (job.name, number)
             if key not in self._stops:
-                self._stops[key] = STOPS[spec.name](spec.argument)
+                hosts = sum(name == job.name for name, _ in self._planned)
+                self._stops[key] = STOPS[spec.name](spec.argument, hosts)
             decision = self._stops[key].feed(entry, host=host, step=step)
             if decision is None:
                 continue

@@ -21,7 +21,7 @@ MEMORIES = ("local", "interleave", "node:K")
 LATER = frozenset(
     (
         *("gates", "include"),
-        *("unhealthy", "numa", "drift"),
+        *("numa", "drift"),
         *("html", "openmetrics"),
     )
 )

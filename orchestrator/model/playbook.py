@@ -10,6 +10,9 @@ from agents.workloads import TABLE as WORKLOADS
 from orchestrator.model import fields, held, race
 from orchestrator.model.fields import Strict, wrong
 
+#: Stop conditions that say how much a job is meant to do.
+_ENOUGH = ("duration", "operations", "confidence", "deadline")
+
 
 class Bundle(Strict):
     """The native source tree and the variants that are built of it."""
@@ -102,6 +105,11 @@ class Job(Strict):
         """Whether the length of a launch may stand among the settings of its workload."""
         workload = WORKLOADS.get(self.workload)
         return workload is not None and "seconds" in workload.SETTINGS
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a stop condition says how much is enough: launches are made until then."""
+        return any(s.name in _ENOUGH for s in self.stop)
 
     @property
     def soak_s(self) -> float | None:

@@ -191,7 +191,9 @@ def _seconds(job: Job) -> float:
 def _launches(job: Job) -> Launches:
     asked = job.launches
     if asked is None:
-        repeated = job.soak_s is not None and job.measure.seconds is not None
+        repeated = (
+            _seconds(job) > 0 and job.goes_on and not (job.soak_s is not None and job.measure.seconds is None)
+        )
         return Launches(min=1, max=None if repeated else 1)
     if asked.until is None:
         return Launches(min=asked.min, max=asked.max or asked.min)

@@ -9,16 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from orchestrator.stops.confidence import Confidence
+from orchestrator.stops.deadline import Deadline
 from orchestrator.stops.decision import Decision, Stop
+from orchestrator.stops.disk import Disk
 from orchestrator.stops.duration import Duration
+from orchestrator.stops.failed_hosts import FailedHosts
+from orchestrator.stops.failures import Failures
 from orchestrator.stops.launches import LaunchPolicy
+from orchestrator.stops.operations import Operations
+from orchestrator.stops.thermal import Thermal
+from orchestrator.stops.unhealthy import Unhealthy
 from orchestrator.stops.violations import Violations
 
 __all__ = ["ARGUMENTS", "STOPS", "Decision", "LaunchPolicy", "Stop"]
 
 #: name in a job's `stop` → the condition, made from its argument
 STOPS: dict[str, type[Stop]] = {
+    "confidence": Confidence,
+    "deadline": Deadline,
+    "disk": Disk,
     "duration": Duration,
+    "failed_hosts": FailedHosts,
+    "failures": Failures,
+    "operations": Operations,
+    "thermal": Thermal,
+    "unhealthy": Unhealthy,
     "violations": Violations,
 }
 

@@ -24,12 +24,14 @@ class Stop(Protocol):
     #: ``host``: one instance per host, ends the job there. ``job``: one for all hosts, ends it everywhere
     scope: Literal["host", "job"]
 
-    def __init__(self, argument: Any) -> None:
-        """``argument`` as made plain by `argument`."""
+    def __init__(self, argument: Any, hosts: int = 1) -> None:
+        """``argument`` as made plain by `argument`; ``hosts``: on which the job was planned."""
 
     @staticmethod
     def argument(value: Any) -> Any:
-        """The argument as it stands in the playbook → a plain JSON value. Raises ValueError."""
+        """The argument as it stands in the playbook → a plain JSON value, from which the playbook of the run folder is written: a float
+        is seconds, anything else must be read as itself. Raises ValueError."""
 
     def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:
-        """The next entry of a host's journal. A decision is given once."""
+        """The next entry of a host's journal; of scope ``job`` also what the controller notes of a host (`host`) or a launch
+        (`launch_lost`). A decision is given once."""

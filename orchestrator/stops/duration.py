@@ -16,7 +16,7 @@ class Duration:
 
     scope: Literal["host", "job"] = "host"
 
-    def __init__(self, argument: float) -> None:
+    def __init__(self, argument: float, hosts: int = 1) -> None:  # noqa: ARG002 - all alike
         self._seconds = argument
         self._since: float | None = None
         self._over = False

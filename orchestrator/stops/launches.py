@@ -7,6 +7,7 @@ from typing import Any
 from agents.wire import Entry
 from orchestrator.model.interval import half_width
 from orchestrator.model.plan import Launches
+from orchestrator.stops.ends import End, Ends
 
 #: A step whose launches only ever fail is not worth more of them.
 FAILURES_IN_A_ROW = 3
@@ -23,21 +24,16 @@ class LaunchPolicy:
         self._good = 0
         self._failed = 0
         self._in_a_row = 0
-        #: what the launch under way has said so far
-        self._result: dict[str, Any] | None = None
-        self._invalid = False
+        self._ends = Ends()
 
     def feed(self, entry: Entry) -> None:
-        if entry.kind == "health" and entry.data.get("level") == "broken":
-            self._invalid = True
-        elif entry.kind == "record" and entry.data.get("type") == "result":
-            self._result = entry.data
-        elif entry.kind == "ended":
-            self._end(entry.data)
+        end = self._ends.feed(entry, host="", step="")
+        if end is not None:
+            self._end(*end)
 
     def lost(self) -> None:
         """A launch of which no `ended` will come."""
-        self._end({"reason": "lost"})
+        self._end("failed", {})
 
     @property
     def made(self) -> int:
@@ -60,14 +56,10 @@ class LaunchPolicy:
             return None
         return f"ci {width:.1%} after {self._count()}"
 
-    def _end(self, ended: dict[str, Any]) -> None:
-        result, self._result = self._result, None
-        invalid, self._invalid = self._invalid, False
-        if invalid:
+    def _end(self, how: End, result: dict[str, Any]) -> None:
+        if how == "invalid":
             return  # its host was broken: it counts neither for nor against the program
-        # a workload without records (`command`) has no result: its exit status decides
-        said = result.get("status") if result is not None else "ok"
-        if ended.get("reason") != "exited" or ended.get("exit", 0) != 0 or said != "ok":
+        if how != "ok":
             self._failed += 1
             self._in_a_row += 1
             return
@@ -93,8 +85,8 @@ class LaunchPolicy:
         return f", {self._failed} of {self.made} failed" if self._failed else ""
 
 
-def _value(result: dict[str, Any] | None, metric: str | None) -> float | None:
-    metrics = result.get("metrics") if result is not None else None
+def _value(result: dict[str, Any], metric: str | None) -> float | None:
+    metrics = result.get("metrics")
     for one in metrics if isinstance(metrics, list) else []:
         if isinstance(one, dict) and one.get("metric") == metric:
             value = one.get("value")

@@ -188,6 +188,45 @@ def test_violations_stop_the_job_on_every_host(tmp_path: Path) -> None:
     assert (stop["host"], stop["reason"].startswith("1 violation")) == ("", True)
 
 
+def failing(s: StepPlan) -> Lines:
+    return Lines(s.host, s.id, 0, line(0, 0, "started") + line(0, 1, "ended", reason="timeout"))
+
+
+def test_hosts_that_failed_or_were_lost_stop_the_job_once_they_are_too_many(tmp_path: Path) -> None:
+    steps = [step("a", f"h{i}") for i in range(5)]
+    bench = Bench(tmp_path, [job("a", stops=[StopSpec("failed_hosts", "40%")])], steps)
+    lost = Note("host", {"host": "h1", "status": "lost", "reason": "gone"})
+    seats = Scripted(
+        {
+            "a@h0": [failing(steps[0]), done(steps[0])],
+            "a@h1": [lost],
+            "a@h2": [failing(steps[2])],
+            **{f"a@h{i}": [Lines(f"h{i}", steps[i].id, 0, line(0, 0, "note", text="x"))] * 9 for i in (3, 4)},
+        }
+    )
+    bench.watch(seats)
+    (stop,) = [n.data for n in bench.notes() if n.kind == "stop"]
+    assert stop["reason"] == "failed on 3 hosts (h0, h1, h2), at most 40% of 5 may"
+    assert {k for k, _ in seats.halted} >= {"a@h3", "a@h4"}
+
+
+def test_a_host_that_could_not_be_planned_for_counts_as_failed(tmp_path: Path) -> None:
+    a1, a2 = step("a", "h1", lost="no answer"), step("a", "h2")
+    bench = Bench(tmp_path, [job("a", stops=[StopSpec("failed_hosts", 0)])], [a1, a2])
+    bench.watch(Scripted({"a@h2": [done(a2)]}))
+    assert bench.words()[a2.id] == ("step_stopped", "failed on 1 host (h1), at most 0 of 2 may")
+
+
+def test_what_was_written_before_counts_towards_a_stop_of_the_job(tmp_path: Path) -> None:
+    a1, a2 = step("a", "h1"), step("a", "h2")
+    bench = Bench(tmp_path, [job("a", stops=[StopSpec("failures", 2)])], [a1, a2])
+    bench.folder.append("h1", a1.id, failing(a1).data)
+    bench.units = [u for u in bench.units if u.address.name == "h2"]
+    bench.watch(Scripted({"a@h2": [failing(a2)]}))
+    (stop,) = [n.data for n in bench.notes() if n.kind == "stop"]
+    assert stop["reason"] == f"2 launches failed, the first: {a1.id} launch 0"
+
+
 def test_a_dead_seat_is_replaced_and_goes_on_from_the_last_written_byte(tmp_path: Path) -> None:
     s = step("a", "h1", launches=Launches(2, 2))
     bench = Bench(tmp_path, [job("a")], [s])
