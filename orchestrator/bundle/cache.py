@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def locked(key: str) -> Iterator[None]:
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     """A reader sees the whole file or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # hosts are served by threads of one process, which may all find the same missing
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}")
     try:
         temporary.write_bytes(data)
         temporary.chmod(mode)
