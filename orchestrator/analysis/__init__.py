@@ -1,7 +1,7 @@
 """What the tables say: one file per analysis, each a pure function of tables, plan, job and parameters.
 
 An analysis never raises over what was measured: a missing measurement is a finding `unknown`, and so
-is an analysis that breaks. The first three run always; the others where a job's `judge` names them.
+is an analysis that breaks. Those of `ALWAYS` run always; the others where a job's `judge` names them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from orchestrator.analysis import (
     paired,
     placed,
     race,
+    restored,
     scaling,
     stability,
 )
@@ -43,6 +44,7 @@ ANALYSES: dict[str, Analysis] = {
     "exposure": exposure.analyse,
     "linearizability": linearizability.analyse,
     "race": race.analyse,
+    "restored": restored.analyse,
     "stability": stability.analyse,
 }
 
@@ -58,6 +60,7 @@ SHAPES: dict[str, Shape] = {
     "exposure": exposure.SHAPE,
     "linearizability": linearizability.SHAPE,
     "race": race.SHAPE,
+    "restored": restored.SHAPE,
     "stability": stability.SHAPE,
 }
 
@@ -68,7 +71,7 @@ SPREADING: dict[str, SpreadingAnalysis] = {
 }
 
 #: Made for the whole run, asked for or not.
-ALWAYS = ("accounting", "contracts", "crashes")
+ALWAYS = ("accounting", "contracts", "crashes", "restored")
 
 
 def check_judge(spec: JudgeSpec) -> list[str]:

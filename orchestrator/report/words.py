@@ -10,7 +10,7 @@ from orchestrator.model.outcome import Status
 from orchestrator.results.rebuild import Rebuilt
 
 #: Which analysis speaks first for a verdict: what broke before what was counted.
-_FIRST = ("contracts", "crashes", "exposure", "compare", "scaling", "stability", "accounting")
+_FIRST = ("contracts", "crashes", "exposure", "compare", "scaling", "stability", "restored", "accounting")
 #: Longest sentence of a verdict, characters.
 _SENTENCE = 240
 #: What these say of a broken contract or a crash is told by another one already.

@@ -31,8 +31,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "linearizability": {"confidence": "99%"},
     "race": {"confidence": "99%"},
     "placed": {"least": "90%"},
+    "restored": {},
     "stability": {"metric": "ops_per_second", "ci": "2%"},
 }
+#: Those that say nothing where there is nothing of what they look for.
+SILENT = ("crashes", "restored")
 
 Rates = dict[tuple[str, int], Sequence[float]]
 STEADY = (0.99, 1.0, 1.01, 1.0, 0.995)
@@ -100,8 +103,8 @@ def test_every_analysis_is_a_file_of_its_own_name() -> None:
 def test_what_was_measured_gives_findings_under_its_own_name(tmp_path: Path, name: str) -> None:
     rebuilt = sample(tmp_path)
     found = ANALYSES[name](rebuilt.tables, rebuilt.plan, rebuilt.plan.jobs[0], PARAMETERS[name])
-    assert found
-    assert {f.analysis for f in found} == {name}
+    assert found or name == "restored"
+    assert {f.analysis for f in found} <= {name}
     assert all(f.summary and f.subject for f in found)
     assert len(findings_frame("r", found)) == len(found)
 
@@ -111,7 +114,7 @@ def test_nothing_measured_never_holds(tmp_path: Path, name: str) -> None:
     plan = sample(tmp_path).plan
     found = ANALYSES[name](empty_tables(plan), plan, plan.jobs[0], PARAMETERS[name])
     assert all(f.verdict is Verdict.UNKNOWN for f in found)
-    assert found or name == "crashes"
+    assert found or name in SILENT
 
 
 @pytest.mark.parametrize("name", ANALYSES)
@@ -476,3 +479,64 @@ def test_memory_counts_as_placed_where_the_kernel_found_it_in_every_launch(
         [(said[0], True)] if said else []
     )
     assert bool(found) == bool(said)
+
+
+# -- restored --------------------------------------------------------------------------------------
+
+THP = {"thp": {"asked": "never", "before": "always", "after": "never", "ok": True, "why": ""}}
+WHY = {"thp": "it is always and not never"}
+
+
+def tuned_run(tmp_path: Path, *notes: tuple[str, dict[str, Any]]) -> Rebuilt:
+    step = rf.step("j")
+    builder = rf.Builder.make(tmp_path, rf.plan([step]))
+    for kind, data in notes:
+        builder.note(kind, {"host": "h1", "reason": "", **data})
+    return rebuild(builder.passed(step).finish())
+
+
+HELD = ("lease", {"status": "held", "put_in_order": {}})
+TUNED = ("tuned", {"settings": THP})
+
+
+def given_back(status: str = "released", **more: Any) -> tuple[str, dict[str, Any]]:
+    return ("lease", {"status": status, "restored": [], "not_restored": {}, **more})
+
+
+@pytest.mark.parametrize(
+    ("notes", "verdict", "code", "said"),
+    [
+        ([HELD, TUNED, given_back(restored=["thp"])], Verdict.HOLDS, 0, "h1: thp put back"),
+        ([HELD, TUNED, given_back("gone")], Verdict.HOLDS, 0, "h1: thp put back"),
+        (
+            [HELD, TUNED, given_back(not_restored=WHY)],
+            Verdict.VIOLATED,
+            1,
+            "h1: NOT RESTORED: thp: it is always and not never",
+        ),
+        (
+            [HELD, TUNED, given_back("left", not_restored={"thp": "cut"})],
+            Verdict.UNKNOWN,
+            3,
+            "h1: not known to be put back: thp",
+        ),
+        ([HELD, TUNED], Verdict.UNKNOWN, 3, "h1: not known to be put back: thp"),
+        (
+            [("lease", {"status": "held", "put_in_order": {"not_restored": WHY}})],
+            Verdict.VIOLATED,
+            1,
+            "h1: NOT RESTORED: thp: it is always and not never",
+        ),
+    ],
+)
+def test_settings_that_are_not_put_back_are_the_verdict_of_the_run(
+    tmp_path: Path, notes: list[tuple[str, dict[str, Any]]], verdict: Verdict, code: int, said: str
+) -> None:
+    rebuilt = tuned_run(tmp_path, *notes)
+    assert [(f.verdict, f.summary) for f in by(rebuilt, "restored")] == [(verdict, said)]
+    assert rebuilt.exit_code == code
+
+
+def test_a_run_that_changed_no_setting_says_nothing_of_it(tmp_path: Path) -> None:
+    same = {"thp": {**THP["thp"], "before": "never"}}
+    assert by(tuned_run(tmp_path, HELD, ("tuned", {"settings": same}), given_back()), "restored") == []
