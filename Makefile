@@ -11,7 +11,7 @@ durations := --durations=20 --durations-min=2
 # one worker more than CPUs, as many tests wait; which tests go together, and in which order, is in tests/conftest.py
 workers := -n $(shell expr $$(nproc) + 1) --no-loadscope-reorder
 
-.PHONY: help setup guests quickstart test test-slow lint tidy types bench bench-native docs check lock clean
+.PHONY: help setup guests monitoring quickstart test test-slow lint tidy types bench bench-native docs check lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -22,13 +22,16 @@ setup: ## Debian packages, .venv from the lock, bin/orch, the native bundle; aga
 guests: ## an emulator and a kernel, for tests on NUMA machines that we do not have; part of test-slow
 	@.ci/setup guests
 
+monitoring: setup ## a Prometheus, for the test that lets it scrape a run; part of test-slow
+	@.ci/setup monitoring
+
 quickstart: setup ## set up, then run the main job on this machine (under a minute)
 	$(bin)/orch run playbook playbooks/quickstart.yml
 
 test: setup lint types ## set up, lint, types, and every test that takes seconds
 	$(python) -m pytest -m "not slow" $(workers) $(durations)
 
-test-slow: setup guests ## the tests that take minutes
+test-slow: setup guests monitoring ## the tests that take minutes
 	$(python) -m pytest -m slow $(durations)
 
 lint: setup ## ruff, the import contracts of the floors, the edge rule of the C sources

@@ -63,7 +63,7 @@ def _resume(
                 folder.note(
                     "step_lost", {**about, "reason": found.unreachable.get(step.host, "out of reach")}
                 )
-        observer.planned(plan)
+        observer.planned(plan, folder.id)
         return carry_out(
             folder, plan, todo, fleet.hosts, found, built, request, observer, interrupted, opener
         )

@@ -60,8 +60,8 @@ class RunObserver(Observer, Protocol):
     def stage(self, text: str) -> None:
         """A part of the run begins."""
 
-    def planned(self, plan: Plan) -> None:
-        """The plan is on disk."""
+    def planned(self, plan: Plan, run: str) -> None:
+        """The plan is on disk, in the folder of the run with this id."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,10 @@ def _execute(request: Request, observer: RunObserver, interrupted: Callable[[], 
         raise KeyboardInterrupt
     folder = RunFolder.create(request.runs, plan.name)
     folder.write("plan.json", plan.to_json())
+    observer.stage(f"run {folder.id}; from another terminal: orch watch {folder.id}")
     with log_to(folder):
         _describe(folder, plan, playbook, inventory, found, built, request)
-        observer.planned(plan)
+        observer.planned(plan, folder.id)
         return carry_out(
             folder, plan, plan, inventory.hosts, found, built, request, observer, interrupted, opener
         )

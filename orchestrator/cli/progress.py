@@ -76,11 +76,11 @@ class LiveTable(Progress):
         self._live: Live | None = None
         self._drawn = 0.0
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: Plan, run: str = "") -> None:
         from rich.console import Console
         from rich.live import Live
 
-        super().planned(plan)
+        super().planned(plan, run)
         self._live = Live(self._table(), console=Console(file=self.out), auto_refresh=False, transient=True)
         self._live.start()
 

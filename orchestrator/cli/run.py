@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from orchestrator.cli.outlets import Metrics, outlets
 from orchestrator.errors import EXIT_INTERRUPTED, InputError, InputErrors
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def playbook(
     runs: Runs = Path("runs"),
     forks: Forks = 32,
     patience: Patience = 30.0,
+    metrics: Metrics = None,
     as_json: Json = False,
 ) -> None:
     """Build, ship, run, and judge what the playbook says; the results lie in runs/<id>/.
@@ -73,6 +75,7 @@ def playbook(
             patience_s=patience,
         ),
         as_json,
+        metrics,
     )
 
 
@@ -95,6 +98,7 @@ def workload(
     runs: Runs = Path("runs"),
     forks: Forks = 32,
     patience: Patience = 30.0,
+    metrics: Metrics = None,
     as_json: Json = False,
 ) -> None:
     """The same path for one ad-hoc step, e.g. `orch run workload capability_churn --threads 2 --seed 7`."""
@@ -138,6 +142,7 @@ def workload(
             patience_s=patience,
         ),
         as_json,
+        metrics,
     )
 
 
@@ -147,6 +152,7 @@ def resume(
     runs: Runs = Path("runs"),
     forks: Forks = 32,
     patience: Patience = 30.0,
+    metrics: Metrics = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a run that was interrupted or lost hosts: its missing steps, in its own folder, as they were planned.
@@ -155,7 +161,7 @@ def resume(
     """
     from orchestrator.cli.report import answer
 
-    ran = go_on(run, rest_of(runs, forks, patience), as_json)
+    ran = go_on(run, rest_of(runs, forks, patience), as_json, metrics)
     answer(ran.folder, ran.rebuilt, as_json=as_json)
     raise typer.Exit(ran.exit_code)
 
@@ -223,25 +229,25 @@ class _Interrupts:
             raise KeyboardInterrupt
 
 
-def go(request: Request, as_json: bool) -> Ran:
+def go(request: Request, as_json: bool, metrics: str | None = None) -> Ran:
     """The run, with progress on standard error. Leaves with 130 where it was interrupted before there was a plan."""
     from orchestrator.run import execute
 
-    return _shown(lambda *watched: execute(request, *watched), as_json)
+    return _shown(lambda *watched: execute(request, *watched), as_json, metrics)
 
 
-def go_on(name: str, request: Request, as_json: bool) -> Ran:
+def go_on(name: str, request: Request, as_json: bool, metrics: str | None = None) -> Ran:
     """The rest of a run, likewise."""
     from orchestrator.resume import resume as rest
 
-    return _shown(lambda *watched: rest(name, request, *watched), as_json)
+    return _shown(lambda *watched: rest(name, request, *watched), as_json, metrics)
 
 
-def _shown(run: Callable[[RunObserver, Callable[[], bool]], Ran], as_json: bool) -> Ran:
+def _shown(run: Callable[[RunObserver, Callable[[], bool]], Ran], as_json: bool, metrics: str | None) -> Ran:
     from orchestrator.cli.progress import progress
 
     observer = progress(as_json)
-    with _Interrupts() as interrupts:
+    with outlets(observer, metrics), _Interrupts() as interrupts:
         try:
             ran = run(observer, interrupts.heard)
         except KeyboardInterrupt:
@@ -249,12 +255,17 @@ def _shown(run: Callable[[RunObserver, Callable[[], bool]], Ran], as_json: bool)
             raise typer.Exit(EXIT_INTERRUPTED) from None
         finally:
             observer.close()
+        rebuilt = ran.rebuilt
+        observer.run = ran.folder.id
+        observer.tell(
+            "run_ended", str(rebuilt.verdict), verdict=str(rebuilt.verdict), exit_code=ran.exit_code
+        )
     return ran
 
 
-def _go(request: Request, as_json: bool) -> None:
+def _go(request: Request, as_json: bool, metrics: str | None) -> None:
     from orchestrator.cli.report import answer
 
-    ran = go(request, as_json)
+    ran = go(request, as_json, metrics)
     answer(ran.folder, ran.rebuilt, as_json=as_json)
     raise typer.Exit(ran.exit_code)

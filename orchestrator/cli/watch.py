@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.outlets import Metrics
 from orchestrator.errors import EXIT_INTERRUPTED, EXIT_UNKNOWN, InputError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def watch(
     runs: Runs = Path("runs"),
     once: Annotated[bool, typer.Option("--once", help="Say how far it is, and leave.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --once: one JSON object.")] = False,
+    metrics: Metrics = None,
 ) -> None:
     """Look on while a run goes on: hosts, jobs, rates, health, and what is left.
 
@@ -54,12 +56,20 @@ def watch(
         watcher.look()
         typer.echo(json.dumps(watcher.snapshot()) if as_json else "\n".join(watcher.lines()))
         return
+    endpoint = None
+    if metrics is not None:
+        from orchestrator.report.openmetrics import Endpoint
+
+        endpoint = Endpoint(watcher.shown, metrics)
+        typer.echo(f"metrics: {endpoint.url}", err=True)
     try:
         code = watcher.follow()
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     finally:
         watcher.close()
+        if endpoint is not None:
+            endpoint.close()
     raise typer.Exit(code)
 
 
@@ -84,7 +94,7 @@ class Watcher:
     def look(self) -> None:
         """Take in what is new."""
         if not self.shown.hosts:
-            self.shown.planned(self._plan)
+            self.shown.planned(self._plan, self.folder.id)
         for step, entry in self._tail.read():
             if step is not None:
                 self.shown.took(step.host, step.job, step.id, entry, self._at(step, entry))

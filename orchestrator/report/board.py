@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,10 @@ class HostState:
     #: in words, of the last result or interval; ``ops_per_second`` is the same as a number
     rate: str = ""
     ops_per_second: float | None = None
+    #: "waiting", its job, or how it ended
     state: str = "waiting"
+    #: of the launch that began last
+    job: str = ""
     bad: int = 0
     violations: int = 0
     #: of the launch under way
@@ -55,6 +58,9 @@ class Board:
     """Counts what comes by; how it is shown is left to whoever has it."""
 
     def __init__(self) -> None:
+        self.run = self.playbook = ""
+        #: told of every event: {event, run, playbook, text, and what it is about}
+        self.listeners: list[Callable[[Mapping[str, Any]], None]] = []
         self.hosts: dict[str, HostState] = {}
         #: step → its matrix cell in words
         self.cells: dict[str, str] = {}
@@ -66,7 +72,11 @@ class Board:
         self._violated: set[tuple[str, int]] = set()
         self._failed: set[str] = set()
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: Plan, run: str = "") -> None:
+        """``run``: its id."""
+        self.run, self.playbook = run, plan.name
+        hosts = len(plan.hosts)
+        self.tell("run_started", f"{len(plan.steps)} steps on {hosts} host{'s' if hosts != 1 else ''}")
         lengths = {j.name: float(s.argument) for j in plan.jobs for s in j.stops if s.name == "duration"}
         counted: set[tuple[str, str]] = set()
         for step in plan.steps:
@@ -91,7 +101,7 @@ class Board:
         host = self.hosts[name]
         if entry.kind == "started":
             host.launch_began = time.monotonic() if at is None else at
-            host.state = job
+            host.state = host.job = job
             host.step = f"{step} {self.cells.get(step, '')}".rstrip()
         elif entry.kind == "record":
             self._record(name, host, step, entry)
@@ -100,16 +110,16 @@ class Board:
         elif entry.kind == "health":
             self._health(name, host, entry.data)
         elif entry.kind == "ended":
-            self._ended(host, step, entry)
+            self._ended(name, host, step, entry)
 
     def _health(self, name: str, host: HostState, data: Mapping[str, Any]) -> None:
         level, what = str(data.get("level")), str(data.get("what"))
         host.troubles[what] = host.troubles.get(what, 0) + 1
         if not host.health.startswith("broken"):
             host.health = f"{level}: {what}"
-        self.say(f"{name}: {level}: {data.get('text')}")
+        self.happened(f"host_{level}", f"{name}: {level}: {data.get('text')}", host=name, kind=what)
 
-    def _ended(self, host: HostState, step: str, entry: Entry) -> None:
+    def _ended(self, name: str, host: HostState, step: str, entry: Entry) -> None:
         cost, planned = self._costs.get(step, (0.0, 1))
         host.launches += 1
         host.launch_began = None
@@ -120,7 +130,8 @@ class Board:
         if how and (step, entry.launch) not in self._violated:
             host.bad += 1
             self._failed.add(step)
-            self.say(f"{step} launch {entry.launch}: {how}")
+            text = f"{step} launch {entry.launch}: {how}"
+            self.happened("launch_failed", text, host=name, step=step, launch=entry.launch)
 
     def _record(self, name: str, host: HostState, step: str, entry: Entry) -> None:
         data = entry.data
@@ -134,7 +145,8 @@ class Board:
             host.violations += 1
             self._violated.add((step, entry.launch))
             self._failed.add(step)
-            self.say(f"{name} {step}: {data.get('contract')} violated: {data.get('evidence')}")
+            text = f"{name} {step}: {data.get('contract')} violated: {data.get('evidence')}"
+            self.happened("violation", text, host=name, step=step, launch=entry.launch)
 
     def _rated(self, host: HostState, value: float | None) -> None:
         host.ops_per_second = value
@@ -154,12 +166,14 @@ class Board:
             if host is not None:
                 host.bad += 1
                 host.state = str(end)
-            self.say(f"{data['step']}: {end}: {data['reason']}")
+            about = {k: data[k] for k in ("host", "job", "step") if k in data}
+            self.happened(kind, f"{data['step']}: {end}: {data['reason']}", **about)
         elif kind == "stop":
-            self.say(f"job {data['job']}: {data['reason']}")
+            self.happened("stop", f"job {data['job']}: {data['reason']}", job=data["job"])
         elif kind == "host" and host is not None and data.get("status") in ("lost", "quarantined"):
             host.state = str(data["status"])
-            self.say(f"{data['host']}: {data['status']}: {data['reason']}")
+            text = f"{data['host']}: {data['status']}: {data['reason']}"
+            self.happened(f"host_{data['status']}", text, host=data["host"])
 
     def _again(self) -> None:
         """A session begins: what an earlier one has lost or stopped may come after all."""
@@ -172,6 +186,15 @@ class Board:
 
     def result(self, step: str, entry: Entry, host: HostState) -> None:
         """A launch has its result."""
+
+    def happened(self, event: str, text: str, **about: Any) -> None:
+        """Said, and told to whoever listens."""
+        self.say(text)
+        self.tell(event, text, **about)
+
+    def tell(self, event: str, text: str, **about: Any) -> None:
+        for listener in self.listeners:
+            listener({"event": event, "run": self.run, "playbook": self.playbook, "text": text, **about})
 
     def say(self, text: str) -> None:
         """Something that a person should read."""
