@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import tempfile
 import threading
@@ -70,7 +71,7 @@ class Work:
 @dataclass
 class Ran:
     passed: bool
-    #: up to the report where there is one
+    #: up to the report where there is one; CPU seconds of the explorer
     seconds: float
     executions: float
     report: str = ""
@@ -114,10 +115,12 @@ _OWN = threading.local()
 
 
 def look_for(program: Path, detector: Detector, works: Sequence[Work], ground: Ground, seed: int) -> Ran:
-    """All of the works in turns, until one fails or the budget is spent."""
+    """All of the works in turns, until one fails or the budget is spent: of the explorer, which runs alone, in CPU seconds, as far as it
+    gets them."""
     total = Ran(True, 0.0, 0.0)
     turn, number = detector.first_turn_s, 0
-    while total.seconds < detector.budget_s:
+    gives_up = time.monotonic() + PATIENCE_TIMES * detector.budget_s
+    while total.seconds < detector.budget_s and time.monotonic() < gives_up:
         for work in works:
             number += 1
             left = min(turn, max(detector.budget_s - total.seconds, detector.first_turn_s))
@@ -142,10 +145,10 @@ def run_once(program: Path, detector: Detector, work: Work, seconds: float, seed
     environment = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1", "ASAN_OPTIONS": "abort_on_error=0"}
     with tempfile.NamedTemporaryFile("w+") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
         started = time.monotonic()
-        process = subprocess.Popen([str(program), *words], stdout=out, stderr=err, env=environment)
+        process = Watched([str(program), *words], stdout=out, stderr=err, env=environment)
         hangs, late = watch(process, seconds, ground.patience_s(detector, work))
         code = process.wait()
-        took = time.monotonic() - started
+        took = process.cpu_s if detector.explores else time.monotonic() - started
         out.seek(0)
         err.seek(0)
         ran = judge(work, code, hangs, took, out.read(), err.read())
@@ -157,7 +160,29 @@ def run_once(program: Path, detector: Detector, work: Work, seconds: float, seed
         return ran
 
 
-def watch(process: subprocess.Popen[bytes], window_s: float, patience_s: float) -> tuple[bool, float]:
+class Watched(subprocess.Popen[bytes]):
+    """``cpu_s``: CPU seconds that it took, once it has ended."""
+
+    cpu_s = 0.0
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            self._ended(pid, status, usage)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:  # noqa: ARG002 as Popen has it; nobody waits with one
+        if self.returncode is None:
+            self._ended(*os.wait4(self.pid, 0))
+        return int(self.returncode)
+
+    def _ended(self, pid: int, status: int, usage: resource.struct_rusage) -> None:
+        if pid != 0:
+            self.returncode = os.waitstatus_to_exitcode(status)
+            self.cpu_s = usage.ru_utime + usage.ru_stime
+
+
+def watch(process: Watched, window_s: float, patience_s: float) -> tuple[bool, float]:
     """Whether it hangs, and the CPU seconds that it took after its window. Who hangs spins, and has had a CPU for that long, or sleeps with all threads
     for that long; who waits for a CPU on a busy machine does neither. Ended in any case."""
     spent = asleep = late = before = 0.0

@@ -8,7 +8,8 @@ benches, histories, gates}; a bench is [name, settings]), `judge` (a command tha
 (folders of patches), `only` (names; empty: all), `seeds` (list of numbers), `jobs`, and `keep` (a file of earlier answers, or ""). `orch race
 score` writes it, and makes a scoreboard of what is printed: one JSON object per line,
 
-    {"type": "plan", "build", "faults", "trials", "kept", "about_s", "most_s"}     before the first trial: how many there are, and how long it takes
+    {"type": "plan", "build", "faults", "stands_on", "patches", "trials", "kept", "about_s", "most_s"}     before the first trial: how many there are,
+     and how long it takes; of what sources and patches an answer holds: its key begins with one of each
     {"type": "clean", "detector", "bench", "passed", "late_s", "report", "key"}     of the sources as they are
     {"type": "void", "detector", "subject", "report"}     it reports the sources as they are: it is not asked about that subject
     {"type": "trial", "mutant", "decoy", "breaks", "kinds", "subjects", "detector", "seed", "killed", "seconds", "executions", "report", "token",
@@ -16,9 +17,10 @@ score` writes it, and makes a scoreboard of what is printed: one JSON object per
     {"type": "unusable", "mutant", "report"}               the patch does not apply, or what it makes does not build
     {"type": "whole", "build"}                             nothing is missing
 
+Where it is broken off most is known by then: the explorer comes first, then the decoys, then every fault with one seed after the other.
 A mutant's subjects are those whose sources it changes; the explorer runs their scenarios, then those of others that the change reaches, any other
-detector their benches. A fault is compiled once for each variant, and of that only what the patch reaches. A kill by the explorer is had
-again from its token. Answers of the same patch over the same sources are not asked for twice. Exit status 0, or 2 where nothing could be tried.
+detector their benches. A kill by the explorer is had again from its token. Answers of the same patch over the same sources are not asked for twice;
+the sources are those that the runs are made from, not the whole tree. Exit status 0, or 2 where nothing could be tried.
 """
 
 from __future__ import annotations
@@ -26,10 +28,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -43,17 +43,13 @@ from check_mutants import (
     NATIVE,
     Build,
     Unusable,
-    compile_changed,
-    link,
     make_build,
-    plant,
     program_name,
-    run,
 )
 from check_mutants import Detector as Program
+from planted import Programs, objects_of, scenarios_over
 from trial import Detector, Ground, Ran, Work, look_for, records_of, replays, run_once
 
-OF_SUBJECT = re.compile(r'^EXPLORE_SCENARIOS\("(\w+)"', re.MULTILINE)
 SAID = re.compile(r"^(Breaks|Decoy|Kind):\s*(\S.*?)\s*$", re.MULTILINE)
 #: A detector must be silent over the sources as they are for so long per scenario or bench.
 GATE_S = 1.0
@@ -98,12 +94,23 @@ class Trial:
 
 
 @dataclass
+class Round:
+    """Who looks for which faults, with which seeds. ``last``: the programs of these detectors are not needed any more."""
+
+    faults: list[Fault]
+    detectors: list[Detector]
+    seeds: list[int]
+    last: bool
+
+
+@dataclass
 class Asked:
     detectors: list[Detector]
     subjects: dict[str, dict[str, Any]]
     seeds: list[int]
     jobs: int
     ground: Ground
+    programs: Programs
     #: key → an earlier answer
     kept: dict[str, dict[str, Any]]
     builds: dict[str, Build] = field(default_factory=dict)
@@ -127,8 +134,19 @@ class Asked:
             subjects += scenarios_over(self.builds[detector.variant], set(fault.changed))
         return self.works(detector, list(dict.fromkeys(subjects)))
 
-    def key(self, fault: Fault, detector: Detector, seed: int) -> str:
-        return f"{self.build_id}:{fault.digest}:{detector.name}:{seed}:{detector.budget_s:g}"
+    def stands_on(self, detector: Detector, works: list[Work]) -> str:
+        """What an answer holds for: the digest of all that these runs are made from."""
+        names = {work.bench for work in works}
+        subjects = {s for s, scenarios in self.scenarios.items() if names.intersection(scenarios)}
+        build = self.builds[detector.variant]
+        return self.programs.made_of(
+            build, objects_of(build, subjects if detector.explores else set(), names)
+        )
+
+    def key(self, fault: Fault, detector: Detector, works: list[Work], seed: int) -> str:
+        return (
+            f"{self.stands_on(detector, works)}:{fault.digest}:{detector.name}:{seed}:{detector.budget_s:g}"
+        )
 
 
 _OUT = threading.Lock()
@@ -173,47 +191,26 @@ def subjects_of(fault: Fault, subjects: dict[str, dict[str, Any]]) -> list[str]:
     return list(found)
 
 
-def scenarios_over(build: Build, changed: set[str]) -> list[str]:
-    """The subjects whose scenarios a change reaches: what is wrong below may show above alone."""
-    found = []
-    for name, made_from in build.made_from.items():
-        source = NATIVE / "explore" / f"{name.split('/')[1].removesuffix('.dir')}.c"
-        if name.startswith("CMakeFiles/scenario_") and made_from & changed:
-            found += OF_SUBJECT.findall(source.read_text())
-    return found
-
-
 # --- one fault ------------------------------------------------------------------------------------------
 
 
-def try_fault(fault: Fault, asked: Asked) -> None:
+def try_fault(fault: Fault, turn: Round, asked: Asked) -> None:
     """Raises Unusable where the patch does not apply, or what it makes does not build."""
-    subjects = subjects_of(fault, asked.subjects)
-    with tempfile.TemporaryDirectory(prefix="orch-mutant-") as folder:
-        sources: Path | None = None
-        programs: dict[str, Path] = {}
-        for detector in asked.detectors:
-            works = asked.works_over(detector, fault)
-            for seed in asked.seeds if works else ():
-                key = asked.key(fault, detector, seed)
-                if key in asked.kept:
-                    say(asked.kept[key])
-                    continue
-                sources = sources or plant(fault, Path(folder))
-                if detector.variant not in programs:
-                    build = asked.builds[detector.variant]
-                    programs[detector.variant] = built(build, fault, sources, Path(folder))
-                trial(fault, subjects, detector, works, seed, programs[detector.variant], asked)
+    for detector in turn.detectors:
+        works = asked.works_over(detector, fault)
+        for seed in turn.seeds if works else ():
+            key = asked.key(fault, detector, works, seed)
+            if key in asked.kept:
+                say(asked.kept[key])
+            else:
+                program = asked.programs.of(asked.builds[detector.variant], fault)
+                trial(fault, detector, works, seed, program, asked)
+    for variant in {d.variant for d in turn.detectors} if turn.last else ():
+        asked.programs.forget(asked.builds[variant], fault)
 
 
 def trial(
-    fault: Fault,
-    subjects: list[str],
-    detector: Detector,
-    works: list[Work],
-    seed: int,
-    program: Path,
-    asked: Asked,
+    fault: Fault, detector: Detector, works: list[Work], seed: int, program: Path, asked: Asked
 ) -> None:
     ran = look_for(program, detector, works, asked.ground, seed)
     made = Trial(
@@ -221,7 +218,7 @@ def trial(
         fault.decoy,
         fault.breaks,
         fault.kinds,
-        subjects,
+        subjects_of(fault, asked.subjects),
         detector.name,
         seed,
         not ran.passed,
@@ -231,37 +228,9 @@ def trial(
         ran.token,
         replays(program, ran.token) if ran.token else None,
         ran.switches,
-        asked.key(fault, detector, seed),
+        asked.key(fault, detector, works, seed),
     )
     say(asdict(made))
-
-
-def built(build: Build, fault: Fault, sources: Path, folder: Path) -> Path:
-    """The harness of a variant with the fault in it. Objects of two variants have the same names."""
-    own = folder / build.folder.name
-    own.mkdir()
-    (own / "native").symlink_to(sources, target_is_directory=True)
-    if any(name.startswith("CMakeFiles/scenario_") for name in build.commands):
-        return link_explorer(build, set(fault.changed), own / "native")
-    return link(build, HARNESS, set(fault.changed), own / "native")
-
-
-def link_explorer(build: Build, changed: set[str], sources: Path) -> Path:
-    """Its scenarios are objects whose names are made local before they are linked (cmake/explore.cmake)."""
-    scenarios = [name for name in build.commands if name.startswith("CMakeFiles/scenario_")]
-    made = compile_changed(build, [*scenarios, *build.objects(HARNESS)], changed, sources)
-    local = {}
-    for name in (n for n in scenarios if n in made):
-        target = name.split("/")[1].removesuffix(".dir") + ".local.o"
-        local[target] = sources.parent / target
-        command = ["objcopy", "--keep-global-symbol=orch_none", str(made[name]), str(local[target])]
-        run(command, build.folder, "objcopy")
-    words = shlex.split((build.folder / "CMakeFiles" / f"{HARNESS}.dir" / "link.txt").read_text())
-    words = [str(made.get(w) or local.get(Path(w).name) or w) for w in words]
-    program = sources.parent / HARNESS
-    words[words.index("-o") + 1] = str(program)
-    run(words, build.folder, "does not link")
-    return program
 
 
 # --- the sources as they are ----------------------------------------------------------------------------
@@ -294,7 +263,7 @@ def find_void(asked: Asked) -> None:
 
     def one(pair: tuple[Detector, Work]) -> dict[str, Any]:
         detector, work = pair
-        key = f"{asked.build_id}:clean:{detector.name}:{work}"
+        key = f"{asked.stands_on(detector, [work])}:clean:{detector.name}:{work}"
         answer = asked.kept.get(key)
         if answer is None:
             program = program_of(asked.builds[detector.variant], detector)
@@ -314,23 +283,41 @@ def find_void(asked: Asked) -> None:
         for subject in () if answer["passed"] else behind[detector, work]:
             if (detector.name, subject) not in asked.void:
                 asked.void.add((detector.name, subject))
-                told = f"{work.bench}: {answer['report']}"
-                say({"type": "void", "detector": detector.name, "subject": subject, "report": told})
+                void = {"type": "void", "detector": detector.name, "subject": subject}
+                void |= {"report": f"{work.bench}: {answer['report']}"}
+                say(void | {"key": f"{asked.build_id}:void:{detector.name}:{subject}"})
 
 
 # --- all of them ----------------------------------------------------------------------------------------
+
+
+def rounds(faults: list[Fault], asked: Asked) -> list[Round]:
+    """In which order: who is broken off shall know most by then. First the explorer, which finds most, with all seeds, then whether the others are
+    silent about what is right, then they look for every fault with one seed after the other."""
+    explorers = [d for d in asked.detectors if d.explores]
+    others = [d for d in asked.detectors if not d.explores]
+    decoys, planted = [f for f in faults if f.decoy], [f for f in faults if not f.decoy]
+    made = [
+        Round([*decoys, *planted], explorers, asked.seeds, True),
+        Round(decoys, others, asked.seeds, True),
+    ]
+    made += [Round(planted, others, [seed], seed == asked.seeds[-1]) for seed in asked.seeds]
+    return [r for r in made if r.faults and r.detectors]
 
 
 def plan(faults: list[Fault], asked: Asked) -> dict[str, Any]:
     """How long what is not known yet takes, about and at most, if each of the jobs has a CPU."""
     most = about = 0.0
     trials = kept = 0
+    stands_on: set[str] = set()
     for fault in faults:
         variants = set()
         for detector in asked.detectors:
-            if not asked.works_over(detector, fault):
+            works = asked.works_over(detector, fault)
+            if not works:
                 continue
-            open_ = sum(asked.key(fault, detector, seed) not in asked.kept for seed in asked.seeds)
+            stands_on.add(asked.stands_on(detector, works))
+            open_ = sum(asked.key(fault, detector, works, seed) not in asked.kept for seed in asked.seeds)
             trials += len(asked.seeds)
             kept += len(asked.seeds) - open_
             most += open_ * detector.budget_s
@@ -339,6 +326,7 @@ def plan(faults: list[Fault], asked: Asked) -> dict[str, Any]:
         most += len(variants) * BUILD_S
         about += len(variants) * BUILD_S
     made: dict[str, Any] = {"type": "plan", "build": asked.build_id, "faults": len(faults)}
+    made |= {"stands_on": sorted(stands_on), "patches": sorted(f.digest for f in faults)}
     made |= {"trials": trials, "kept": kept}
     return made | {"about_s": round(about / asked.jobs), "most_s": round(most / asked.jobs)}
 
@@ -355,11 +343,12 @@ def faults_of(value: dict[str, Any]) -> Iterator[Fault]:
             try:
                 yield read_fault(path, decoy)
             except Unusable as e:
-                unusable(path, e)
+                unusable(path, e, "")
 
 
-def unusable(path: Path, why: Unusable) -> None:
-    say({"type": "unusable", "mutant": path.stem, "report": str(why)[:2000]})
+def unusable(path: Path, why: Unusable, build_id: str) -> None:
+    made = {"type": "unusable", "mutant": path.stem, "report": str(why)[:2000]}
+    say(made | {"key": f"{build_id}:unusable:{path.stem}"})
 
 
 def prepare(value: dict[str, Any]) -> Asked:
@@ -370,6 +359,7 @@ def prepare(value: dict[str, Any]) -> Asked:
         value["seeds"],
         value["jobs"],
         Ground(value["judge"]),
+        Programs(NATIVE / "build" / "planted"),
         read_kept(value["keep"]),
     )
     for variant in dict.fromkeys(d.variant for d in asked.detectors):
@@ -392,14 +382,15 @@ def main() -> int:
         return 2
     say(plan(faults, asked))
 
-    def one(fault: Fault) -> None:
+    def one(turn: Round, fault: Fault) -> None:
         try:
-            try_fault(fault, asked)
+            try_fault(fault, turn, asked)
         except Unusable as e:
-            unusable(fault.path, e)
+            unusable(fault.path, e, asked.build_id)
 
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        list(pool.map(one, faults))
+    for turn in rounds(faults, asked):
+        with ThreadPoolExecutor(asked.jobs) as pool:
+            list(pool.map(one, [turn] * len(turn.faults), turn.faults))
     say({"type": "whole", "build": asked.build_id})
     return 0
 

@@ -45,12 +45,21 @@ def scoreboard(records: Iterable[Record], detectors: Sequence[str]) -> dict[str,
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """Those of the sources that the last plan was made for, each answer once: a file of kept answers may have others, and the same again."""
+    """Those of the sources and patches that the last plan was made for, each answer once: a file of kept answers may have others, and the same
+    again."""
     listed = list(records)
-    build = next((str(r["build"]) for r in reversed(listed) if r["type"] == "plan"), "")
+    plan = next((r for r in reversed(listed) if r["type"] == "plan"), {})
+    stands_on = {"", str(plan.get("build", "")), *plan.get("stands_on", ())}
+    patches = plan.get("patches")
     made: dict[str, Record] = {}
     for number, r in enumerate(listed):
-        if str(r.get("key", build)).startswith(build):
+        about, _, rest = str(r.get("key", "")).partition(":")
+        of = rest.partition(":")[0]
+        if (
+            not plan
+            or "key" not in r
+            or (about in stands_on and (patches is None or r["type"] != "trial" or of in patches))
+        ):
             made[str(r.get("key", number))] = r
     return list(made.values())
 

@@ -123,6 +123,25 @@ def test_what_was_planned_and_not_made_is_missing() -> None:
     assert "not made: 2 trials" in list(lines(board))
 
 
+def test_an_answer_holds_while_what_it_stands_on_is_the_same() -> None:
+    plan = {"type": "plan", "build": "new", "stands_on": ["s"], "patches": ["p"], "faults": 1, "trials": 4}
+    made = [
+        trial("a", "explore", key="s:p:1"),
+        trial("a", "tsan", key="t:p:1"),
+        trial("a", "asan", key="s:q:1"),
+    ]
+    void = {
+        "type": "void",
+        "detector": "tsan",
+        "subject": "deque",
+        "report": "",
+        "key": "old:void:tsan:deque",
+    }
+    board = scoreboard([void, *made, plan], ("explore", "tsan", "asan"))
+    assert [d["asked"] for d in board["detectors"].values()] == [1, 0, 0]
+    assert board["void"] == []
+
+
 def test_the_page_says_what_survived_and_what_is_missing() -> None:
     plan = {"type": "plan", "build": "b", "faults": 3, "trials": 4}
     made = [trial("a", "explore", key="b:1"), trial("b", "tsan", killed=False, key="b:2")]
