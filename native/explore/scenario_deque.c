@@ -9,6 +9,8 @@ static void *scarce_alloc(size_t bytes);
 #define shared_alloc_aligned(bytes) scarce_alloc(bytes)
 #include "../kernel/deque.c"
 
+#include <string.h>
+
 enum { ITEMS = 40, BATCH = 4, STEAL = 8, SHORT = 5 };
 
 typedef struct item {
@@ -169,11 +171,93 @@ static void finish_short(void) {
     shared_free(deque);
 }
 
+// One thread beside a model of the order: pushes go to the new end; a pop answers the newest, or, where all is exposed, the oldest, and up to half of the rest
+// goes to the other end, the other way round; whoever takes from the old end has the oldest.
+static unsigned model[ITEMS], held; // the oldest first
+
+static void let_go(unsigned from, unsigned count) {
+    held -= count;
+    memmove(&model[from], &model[from + count], (held - from) * sizeof *model);
+}
+
+static void pop_alone(void) {
+    item_t *got = deque_pop(deque);
+    EXPLORE_EXPECT((got == NULL) == (held == 0), "S1: nothing, or more than there is");
+    if (got == NULL) {
+        return;
+    }
+    unsigned value = plain_load_u32(&got->value), back = (held - 1) / 2, moved[ITEMS];
+    if (value == model[held - 1]) {
+        let_go(held - 1, 1);
+        return;
+    }
+    EXPLORE_EXPECT(value == model[0], "S1: another order: a pop");
+    back = back < DEQUE_TAKE_BACK - 1 ? back : DEQUE_TAKE_BACK - 1;
+    memcpy(moved, &model[1], back * sizeof *model);
+    let_go(0, 1 + back);
+    for (unsigned i = 0; i < back; i++) {
+        model[held++] = moved[back - 1 - i];
+    }
+}
+
+static void take_oldest(void) {
+    void *got[STEAL];
+    uint32_t most = 1 + (uint32_t)explore_draw(STEAL), count = 1;
+    if (explore_draw(3) == 0) {
+        got[0] = deque_pop_oldest(deque);
+        count = got[0] != NULL;
+    } else {
+        (void)(deque_ask(deque) && explore_draw(2) == 0 && deque_force(deque));
+        count = deque_steal(deque, got, most);
+    }
+    EXPLORE_EXPECT(count <= held, "S1: more than there is");
+    for (uint32_t i = 0; i < count; i++) {
+        EXPLORE_EXPECT(plain_load_u32(&((item_t *)got[i])->value) == model[i], "S1: another order: the oldest");
+    }
+    let_go(0, count);
+}
+
+static void run_alone(unsigned thread) {
+    (void)thread;
+    for (unsigned i = 0; i < 3 * owner_steps; i++) {
+        unsigned before = pushed;
+        switch (explore_draw(5)) {
+        case 0:
+        case 1: push_some(); break;
+        case 2: deque_expose(deque); break;
+        case 3: take_oldest(); break;
+        default: pop_alone();
+        }
+        for (; before < pushed; before++) {
+            model[held++] = before;
+        }
+        EXPLORE_EXPECT(deque_size(deque) == held, "S5: another size");
+    }
+}
+
+static void set_up_alone(void) {
+    begin(explore_draw(2) == 0);
+    held = 0;
+}
+
+static void finish_alone(void) {
+    while (held != 0) {
+        pop_alone();
+    }
+    EXPLORE_EXPECT(deque_pop(deque) == NULL, "S1: more than there is");
+    for (unsigned i = 0; i < ITEMS; i++) {
+        shared_free(items[i]);
+    }
+    deque_end(deque);
+    shared_free(deque);
+}
+
 static const explore_scenario_t scenarios[] = {
     {"deque_short", 2, set_up_short, run_short, finish_short},
+    {"deque_alone", 1, set_up_alone, run_alone, finish_alone},
     {"deque_fenced", 2, set_up_fenced, run, finish},
     {"deque_fenced_three", 3, set_up_fenced, run, finish},
     {"deque_asymmetric", 2, set_up_asymmetric, run, finish},
     {"deque_asymmetric_three", 3, set_up_asymmetric, run, finish},
 };
-EXPLORE_SCENARIOS("deque", "S1,S6", scenarios)
+EXPLORE_SCENARIOS("deque", "S1,S5,S6", scenarios)

@@ -201,9 +201,53 @@ static void finish_inbox(void) {
     scheduler_destroy(scheduler);
 }
 
+// One thread hands in and takes by hand, each once: where something is queued, a take brings some of it.
+static void set_up_by_hand(void) {
+    cpus = 1;
+    make_scheduler();
+    (void)scheduler_set(scheduler, SCHEDULER_LOOK, 1 + explore_draw(4));
+    while (job_count < TASKS) {
+        make_job()->wanted = 1;
+    }
+    handed = 0;
+}
+
+static void hand_in_some(void) {
+    task_t *batch[TASKS];
+    uint32_t count = 0;
+    for (uint64_t size = 1 + explore_draw(3); size > 0 && handed < TASKS; size--) {
+        ready(jobs[handed]);
+        batch[count++] = &jobs[handed++]->task;
+    }
+    bool wide = count == 0 || explore_draw(2) == 0;
+    if (!wide) {
+        scheduler_enqueue_batch(scheduler, batch, count, explore_draw(2) == 0 ? UINT8_MAX : 0);
+    }
+    EXPLORE_EXPECT(!wide || scheduler_enqueue_wide(scheduler, batch, count, 0) == STATUS_OK, "S1");
+}
+
+static void run_by_hand(unsigned thread) {
+    scheduler_cpu_t *on = NULL;
+    EXPLORE_EXPECT(scheduler_attach(scheduler, thread, &on) == STATUS_OK, "S1");
+    for (unsigned taken = 0; taken < TASKS;) {
+        task_t *tasks[4];
+        if (handed < TASKS && explore_draw(2) == 0) {
+            hand_in_some();
+        }
+        uint32_t count = scheduler_dequeue_wide(scheduler, tasks, 1 + (uint32_t)explore_draw(4), 0);
+        EXPLORE_EXPECT(count != 0 || taken == handed, "S1: nothing, where something is queued");
+        for (uint32_t i = 0; i < count; i++) {
+            scheduler_give_back(on, tasks[i], do_job(tasks[i], on));
+        }
+        taken += count;
+    }
+    scheduler_detach(on);
+}
+
 static const explore_scenario_t scenarios[] = {
     {"scheduler_two", 3, set_up_two, run, finish},
     {"scheduler_three", 4, set_up_three, run, finish},
+    {"scheduler_by_hand", 1, set_up_by_hand, run_by_hand, finish},
     {"scheduler_inbox", 4, prepare_inbox, run_inbox, finish_inbox},
 };
 EXPLORE_SCENARIOS("scheduler", "S1,S3,S4,S5,S6", scenarios)
