@@ -180,6 +180,24 @@ static void run_ends(unsigned thread) {
     capability_cache_destroy(cache);
 }
 
+// One ends the leaf; the other keeps an answer about it, ends what is beside and above, and asks again.
+static void run_swept(unsigned thread) {
+    capability_thread_t *self = NULL;
+    capability_cache_t *cache = NULL;
+    EXPLORE_EXPECT(capability_thread_join(table, &self) == STATUS_OK, "C5");
+    if (thread == 0) {
+        (void)capability_revoke(self, id_of(LEAF));
+    } else {
+        EXPLORE_EXPECT(capability_cache_create(table, 8, &cache) == STATUS_OK, "C5");
+        (void)capability_cache_check(cache, id_of(LEAF), READ);
+        (void)capability_revoke(self, id_of(MOVED));
+        (void)capability_revoke(self, id_of(CHILD));
+        EXPLORE_EXPECT(!capability_cache_check(cache, id_of(LEAF), READ), "C1: a kept answer after the end");
+        capability_cache_destroy(cache);
+    }
+    capability_thread_leave(self);
+}
+
 // --- a cache whose room changes -------------------------------------------------------------------------------------
 
 static capability_cache_t *shared_cache;
@@ -230,6 +248,7 @@ static const explore_scenario_t scenarios[] = {
     {"capability_kept_three", 3, set_up, run, finish},
     {"capability_changes", 3, set_up, change_some, finish},
     {"capability_ends", 3, set_up_sibling, run_ends, finish},
+    {"capability_swept", 2, set_up_sibling, run_swept, finish},
     {"capability_resized", 3, set_up_resized, run_resized, finish_resized},
 };
 EXPLORE_SCENARIOS("capability_cache", "C1,C2,C5,C6", scenarios)
