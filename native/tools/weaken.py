@@ -2,7 +2,7 @@
 """Weakens every ordered operation of the kernel by one step, and drops every fence, one at a time, and lets the explorer look for it.
 
     weaken.py list                    what there is to weaken, one line each
-    weaken.py check                   whether the table has a row for each of them, no other, and a reason where none was killed
+    weaken.py check                   whether the table has a row for each of them, no other, a reason in each, and the scenarios that it names
     weaken.py survey [--only TEXT ...] [--by SCENARIO ...] [--seconds S] [--again] [--write]
                                       looks for each with the scenarios that reach it, for about S seconds of processor time each,
                                       and prints what became of it; --only: rows with that text alone; --again: those alone that
@@ -245,6 +245,12 @@ def build(jobs: int) -> Path:
     return COPY / "build" / VARIANT
 
 
+def scenario_names() -> set[str]:
+    """As the scenarios' files have them."""
+    texts = [path.read_text() for path in (NATIVE / "explore").glob("scenario_*.c")]
+    return {name for text in texts for name in re.findall(r'\{"(\w+)",', text)}
+
+
 # --- the survey -----------------------------------------------------------------------------------------
 
 
@@ -403,6 +409,12 @@ def check_table(weakenings: list[Weakening]) -> int:
     wrong = [f"no row for {key}" for key in sorted(keys - set(rows))]
     wrong += [f"there is nothing any more that is {key}" for key in sorted(set(rows) - keys)]
     wrong += [f"no reason for {key}" for key, row in sorted(rows.items()) if not row.why]
+    there = scenario_names()
+    wrong += [
+        f"there is no scenario any more that killed {key}"
+        for key, row in sorted(rows.items())
+        if row.verdict == "killed" and row.why and re.split(r"[ :]", row.why)[0] not in there
+    ]
     for line in wrong:
         print(f"{TABLE.name}: {line}: run native/tools/weaken.py survey --again --write", file=sys.stderr)
     return 1 if wrong else 0
