@@ -3,7 +3,8 @@ where none was found, what that is worth.
 
 A report's signature is the contract or the kind of report, and the functions that came together where they are known.
 A detector that reports code which holds locks is void: what it says of the subjects behind that gate counts
-neither for nor against them. A subject of which nothing was seen, or not all, is `unknown`.
+neither for nor against them. A subject of which nothing was seen, or not all, is `unknown`. Where there are several subjects, a last
+finding says what the explorer has seen of all that nothing was found in.
 """
 
 from __future__ import annotations
@@ -143,6 +144,12 @@ class _Job:
             t = max((r.t for r in self._rows.get((w.step, w.launch), ())), default=0.0)
             self._seen.append(Seen(self._steps[w.step], w.launch, KIND, (), w.text, t, trace=w.shown))
         self._wrong = {(w.step, w.launch) for w in wrong}
+        made: Counter[str] = Counter()
+        for (step, launch), rows in self._rows.items():
+            if (step, launch) not in self._bad and "scenario" in getattr(self._steps.get(step), "cell", ()):
+                made[step] += int(_executions(rows))
+        #: whose launches ended well and were too short for a single execution of the explorer
+        self._idle = {step for step, executions in made.items() if not executions}
 
     def findings(self) -> list[Finding]:
         subjects = dict.fromkeys(str(s.cell["subject"]) for s in self._steps.values() if "subject" in s.cell)
@@ -154,7 +161,7 @@ class _Job:
             found += [self._raced(subject, cluster) for cluster in clusters(believed)]
             if not believed:
                 found.append(self._clean(subject, void))
-        return found
+        return [*found, *self._in_all(list(subjects))]
 
     # -- what was reported --------------------------------------------------------------------------------
 
@@ -239,6 +246,30 @@ class _Job:
         verdict = Verdict.UNKNOWN if missing else Verdict.HOLDS
         return Finding("race", name, verdict, told, 0.0, None, "1/h", low=0.0, high=bound)
 
+    def _in_all(self, subjects: list[str]) -> Iterator[Finding]:
+        """Executions of the explorer in which nothing was found, over all subjects, and what that excludes; whatever was found beside it has a
+        finding of its own, and of sources that are right it is a false alarm."""
+        void: dict[Any, set[str]] = {s: self._void(s) for s in subjects}
+        seen = [self._exposure(s, void[s]) for s in subjects]
+        executions = sum(s.executions for s in seen)
+        if len(subjects) < 2 or not executions:
+            return
+        scenarios = {name for one in seen for name in one.scenarios}
+        found = {
+            s.signature
+            for s in self._seen
+            if s.detector not in void.get(s.step.cell.get("subject"), {s.detector})
+        }
+        whole = not any(self._missing(s) for s in subjects)
+        verdict = Verdict.HOLDS if whole and not found else Verdict.UNKNOWN
+        bound = upper_bound(executions, self._confidence)
+        beside = f"{len(found)} found beside" if found else "none found in"
+        told = (
+            f"{beside} {executions:,.0f} executions of {len(scenarios)} scenario{'s' * (len(scenarios) != 1)} of "
+            f"{len(subjects)} subjects: at {self._confidence * 100:.4g}% confidence fewer than {bound:.3g} per execution"
+        )
+        yield Finding("race", f"{self._job.name} in all", verdict, told, executions, None, "executions")
+
     def _missing(self, subject: str) -> list[str]:
         """What of the subject was planned and gave nothing, each reason once."""
         why: Counter[str] = Counter()
@@ -249,6 +280,8 @@ class _Job:
             ran = any(s == step.id and _ran(end) for (s, _), end in self._bad.items())
             if status in ("lost", "skipped", "stopped", "invalid") or (status == "failed" and not ran):
                 why[f"{step.cell['detector']} {status}: {reason}"] += 1
+            elif step.id in self._idle:
+                why["explore in which no execution came to its end"] += 1
             elif step.id in self._open:
                 why[
                     f"{step.cell['detector']} with windows that could not be judged: {self._open[step.id]}"
@@ -273,7 +306,7 @@ class _Job:
                 continue
             made.detectors.add(str(step.cell["detector"]))
             if "scenario" in step.cell:
-                made.executions += _executions(rows) or _positive(results[-1].get("ops"))
+                made.executions += _executions(rows)
                 made.scenarios.add(str(step.cell["scenario"]))
             else:
                 made.operations += _positive(results[-1].get("ops"))
@@ -326,8 +359,12 @@ def _described(step: StepPlan, launch: int, row: _Row) -> Seen:
 
 
 def _executions(rows: Iterable[_Row]) -> float:
-    counted = (r.data for r in rows if r.kind == "counter" and r.data.get("name") == "executions")
-    return sum(_positive(data.get("value")) for data in counted)
+    """Of one launch of the explorer: as it counts them, else its operations."""
+    counted = [r.data for r in rows if r.kind == "counter" and r.data.get("name") == "executions"]
+    results = [r.data for r in rows if r.source == "agent" and r.kind == "result"]
+    return sum(_positive(data.get("value")) for data in counted) or _positive(
+        results[-1].get("ops") if results else 0
+    )
 
 
 def _backtrace(rows: Iterable[_Row]) -> str:

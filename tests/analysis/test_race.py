@@ -88,6 +88,32 @@ def test_a_clean_subject_says_what_it_went_through_and_what_that_excludes(tmp_pa
     assert found.high == pytest.approx(4.60517 / (2.0 / 3600), rel=1e-4)
 
 
+def test_an_explorer_of_which_no_execution_ended_has_seen_nothing(tmp_path: Path) -> None:
+    one, two = explored(0), explored(1, "deque_stuck")
+    (found,) = races(Case(tmp_path, one, two).clean(one, 7, executions=7).clean(two, 0, executions=0).done())
+    assert found.verdict is Verdict.UNKNOWN
+    assert "none found in 7 executions of" in found.summary
+    assert "1 step of explore in which no execution came to its end" in found.summary
+
+
+def test_several_subjects_are_told_in_all_with_the_bound(tmp_path: Path) -> None:
+    one, two, three = explored(0), explored(1, "reclaim_pair", "reclaim"), stressed(2)
+    case = Case(tmp_path, one, two, three).clean(one, executions=400_000).clean(two, executions=600_000)
+    *_, found = races(case.clean(three).done())
+    assert (found.subject, found.verdict, found.value) == ("j in all", Verdict.HOLDS, 1e6)
+    assert "none found in 1,000,000 executions of 2 scenarios of 2 subjects" in found.summary
+    assert "at 99% confidence fewer than 4.61e-06 per execution" in found.summary
+
+
+def test_what_was_found_in_one_subject_is_counted_in_all(tmp_path: Path) -> None:
+    one, two = explored(0), explored(1, "reclaim_pair", "reclaim")
+    *_, found = races(
+        Case(tmp_path, one, two).bad(one, violation(), status=1).clean(two, executions=10).done()
+    )
+    assert (found.subject, found.verdict) == ("j in all", Verdict.UNKNOWN)
+    assert "1 found beside 10 executions of 1 scenario of 2 subjects" in found.summary
+
+
 def test_a_race_is_one_finding_whichever_detectors_saw_it(tmp_path: Path) -> None:
     one, two = explored(0), stressed(1)
     rebuilt = Case(tmp_path, one, two).bad(one, violation(), status=1).bad(two, stderr=TSAN).done()
@@ -160,7 +186,7 @@ def test_each_subject_is_judged_by_its_own_steps(tmp_path: Path) -> None:
     one, two = explored(0), explored(1, "reclaim_pair", "reclaim")
     case = Case(tmp_path, one, two).bad(one, violation(), status=1).clean(two, executions=10)
     verdicts = {f.subject.split()[1]: f.verdict for f in races(case.done())}
-    assert verdicts == {"deque": Verdict.VIOLATED, "reclaim": Verdict.HOLDS}
+    assert verdicts == {"deque": Verdict.VIOLATED, "reclaim": Verdict.HOLDS, "in": Verdict.UNKNOWN}
 
 
 def test_nothing_else_judges_the_contracts_of_a_race_job(tmp_path: Path) -> None:
