@@ -8,7 +8,7 @@ from dataclasses import replace
 from agents.wire import WireError
 from orchestrator.bundle.build import default_source
 from orchestrator.bundle.manifest import Bundle
-from orchestrator.engine.survey import survey
+from orchestrator.engine.survey import remarks, survey
 from orchestrator.errors import InputError, InputErrors
 from orchestrator.model.inventory import read_inventory
 from orchestrator.model.outcome import Status
@@ -50,6 +50,8 @@ def _resume(
         f"{folder.id}: {len(left)} of {len(plan.steps)} steps are missing, on {len(asked)} host(s)"
     )
     found = survey(asked, agent=built.agent, forks=request.forks, opener=opener)
+    for text in remarks(found):
+        observer.stage(text)
     if interrupted():
         raise KeyboardInterrupt
     todo = replace(plan, steps=[s for s in left if s.host in found.facts])

@@ -32,7 +32,7 @@ from orchestrator.engine.names import benches_of, known_names
 from orchestrator.engine.nodes import head_address, joined
 from orchestrator.engine.resume import progress_of
 from orchestrator.engine.ship import Shipped, blob_path, ship
-from orchestrator.engine.survey import Survey, survey
+from orchestrator.engine.survey import Survey, remarks, survey
 from orchestrator.engine.unit import Unit
 from orchestrator.engine.watch import Observer, Watch
 from orchestrator.errors import BuildError, LinkError, OrchError, RemoteFailed, SetupError
@@ -124,8 +124,8 @@ def _execute(request: Request, observer: RunObserver, interrupted: Callable[[], 
     asked = [inventory.hosts[h] for h in candidates(playbook, inventory, request.limit)]
     observer.stage(f"asking {len(asked)} host(s) what they are")
     found = survey(asked, agent=built.agent, forks=request.forks, opener=opener)
-    for host, why in found.unreachable.items():
-        observer.stage(f"{host}: lost: {why}")
+    for text in remarks(found):
+        observer.stage(text)
     plan = make_plan(
         playbook,
         inventory,

@@ -77,11 +77,11 @@ def _plan(
 
 
 def _survey(fleet: Inventory, hosts: list[str], forks: int) -> tuple[dict[str, Facts], dict[str, str]]:
-    from orchestrator.engine.survey import survey
+    from orchestrator.engine.survey import remarks, survey
 
     found = survey([fleet.hosts[h] for h in hosts], forks=forks)
-    for host, why in found.unreachable.items():
-        print(f"orch: {host}: {why}", file=sys.stderr)
+    for text in remarks(found):
+        print(f"orch: {text}", file=sys.stderr)
     return found.facts, found.unreachable
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -126,6 +126,16 @@ def _ping(address: Address) -> float:
             address.name, f"`true` ended with {done.exit}", "is its shell one that runs commands?"
         )
     return time.monotonic() - before
+
+
+def remarks(found: Survey) -> Iterator[str]:
+    """One line for each host that gave no facts, or whose clock is off."""
+    for host, why in found.unreachable.items():
+        yield f"{host}: lost: {why}"
+    for host, offset in found.clock_offsets.items():
+        odd = preflight.clock_finding(offset)
+        if odd is not None:
+            yield f"{host}: {odd.what}: so are the times in its journal ({odd.hint})"
 
 
 def reason(error: LinkError) -> str:

@@ -226,14 +226,19 @@ def _machine(said: Said, wanted: Wanted) -> list[Finding]:
     return found
 
 
-def _clock(said: Said) -> list[Finding]:
-    offset = said.clock_offset_s
+def clock_finding(offset: float) -> Finding | None:
+    """Of a host's clock minus this machine's, seconds; None where it is near enough."""
     if abs(offset) < _CLOCK_NOTED_S:
-        return []
+        return None
     way = "ahead" if offset > 0 else "behind"
     amount = f"{abs(offset):.1f} s" if abs(offset) < 120 else f"{abs(offset) / 3600:.1f} h"
     level = FAILURE if abs(offset) >= _CLOCK_WRONG_S else WARNING
-    return [Finding(level, f"its clock is {amount} {way}", "set it there (chronyd, or `date -s`)")]
+    return Finding(level, f"its clock is {amount} {way}", "set it there (chronyd, or `date -s`)")
+
+
+def _clock(said: Said) -> list[Finding]:
+    found = clock_finding(said.clock_offset_s)
+    return [] if found is None else [found]
 
 
 def _ports(said: Said, wanted: Wanted) -> list[Finding]:

@@ -13,6 +13,7 @@ all are stronger than the top's.
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import os
 import re
@@ -150,13 +151,14 @@ def read_inventory(path: Path | None) -> tuple[Inventory | None, list[InputError
     if path is None:
         return _parse("(this machine)", LOCAL, Path())
     try:
-        text = _output_of(path) if os.access(path, os.X_OK) and path.is_file() else path.read_text()
+        program = os.access(path, os.X_OK) and path.is_file()
+        text = _output_of(path) if program else path.read_text()
     except InputError as e:
         return None, [e]
     except (OSError, UnicodeDecodeError) as e:
         reason = (e.strerror or str(e)) if isinstance(e, OSError) else "not UTF-8 text"
         return None, [InputError(str(path), f"cannot be read: {reason}")]
-    return _parse(str(path), text, path.parent)
+    return _parse(f"{path} (what it printed)" if program else str(path), text, path.parent)
 
 
 def _output_of(path: Path) -> str:
@@ -167,12 +169,18 @@ def _output_of(path: Path) -> str:
     except subprocess.TimeoutExpired as e:
         raise InputError(str(path), f"gave no inventory within {EXECUTABLE_TIMEOUT_S:g} s") from e
     except OSError as e:
-        hint = "is it an inventory in YAML? then take its x bit away" if e.errno == 8 else ""
+        hint = "is it an inventory in YAML? then take its x bit away" if e.errno == errno.ENOEXEC else ""
+        if e.errno == errno.ENOENT:
+            hint = "is there the program that its first line names?"
         raise InputError(str(path), f"cannot be run: {e.strerror}", hint) from e
     if ran.returncode != 0:
         said = ran.stderr.decode(errors="replace").strip().splitlines()
-        raise InputError(str(path), f"exit status {ran.returncode}", said[-1] if said else "")
-    return ran.stdout.decode()
+        how = f"exit status {ran.returncode}" if ran.returncode > 0 else f"ended by signal {-ran.returncode}"
+        raise InputError(str(path), how, said[-1] if said else "")
+    try:
+        return ran.stdout.decode()
+    except UnicodeDecodeError as e:
+        raise InputError(str(path), "printed no text in UTF-8") from e
 
 
 def _parse(file: str, text: str, folder: Path) -> tuple[Inventory | None, list[InputError]]:
@@ -181,6 +189,7 @@ def _parse(file: str, text: str, folder: Path) -> tuple[Inventory | None, list[I
         return None, errors
     if not isinstance(source.value, dict):
         return None, [source.error((), f"expected an inventory, got {kind(source.value)}")]
+    errors += [_error(source, p) for p in _twice(source.value)]
     raw = _plain(source.value)
     try:
         InventoryFile.model_validate(raw)
@@ -189,7 +198,7 @@ def _parse(file: str, text: str, folder: Path) -> tuple[Inventory | None, list[I
         return None, yamlsource.in_order(errors)
     built = _Builder(raw, folder)
     errors += [_error(source, p) for p in built.problems()]
-    return (None, errors) if errors else (built.inventory(file), [])
+    return (None, yamlsource.in_order(errors)) if errors else (built.inventory(file), [])
 
 
 def _error(source: Source, problem: Problem) -> InputError:
@@ -199,6 +208,18 @@ def _error(source: Source, problem: Problem) -> InputError:
     if path and path[-1] in ("password", "pass", "passphrase"):
         hint = "secrets have no place in an inventory: use a key file or an agent"
     return source.error(path, problem.what, hint)
+
+
+def _twice(value: dict[str, Any]) -> Iterator[Problem]:
+    """Hosts that a list names more than once; of mappings `yamlsource` says so."""
+    groups = value.get("groups")
+    parts: list[tuple[tuple[str, ...], Any]] = [(("hosts",), value.get("hosts"))]
+    for name, group in groups.items() if isinstance(groups, dict) else ():
+        parts.append((("groups", name, "hosts"), group.get("hosts") if isinstance(group, dict) else None))
+    for path, hosts in parts:
+        for i, host in enumerate(hosts if isinstance(hosts, list) else ()):
+            if host in hosts[:i]:
+                yield Problem((*path, i), f"host {host!r} is given twice", "leave one out")
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:

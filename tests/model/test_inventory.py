@@ -144,6 +144,9 @@ def test_every_error_of_an_inventory_is_said_at_once(tmp_path: Path) -> None:
         ("become: true\nhosts: {a: {local: true}}", "`become` is for hosts over ssh"),
         ("hosts: {a: {become: -x}}", "expected true, false, or the name of a user"),
         ("- a", "expected an inventory, got a list"),
+        ("hosts: [a, b, a]", "fleet.yml:1: hosts[2]: host 'a' is given twice (leave one out)"),
+        ("hosts:\n  a:\n  b:\n  a:\n", "fleet.yml:4: hosts.a: given twice (first on line 2)"),
+        ("hosts: [a]\ngroups: {g: {hosts: [a, a]}}", "groups.g.hosts[1]: host 'a' is given twice"),
     ],
 )
 def test_an_inventory_that_contradicts_itself_is_refused(tmp_path: Path, text: str, what: str) -> None:
@@ -163,7 +166,20 @@ def test_an_executable_inventory_is_run_and_read_as_json(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("text", "what"),
-    [("#!/bin/sh\necho gone >&2; exit 4\n", "exit status 4 (gone)"), ("hosts: [a]\n", "cannot be run")],
+    [
+        ("#!/bin/sh\necho gone >&2; exit 4\n", "fleet: exit status 4 (gone)"),
+        ("#!/bin/sh\nkill -9 $$\n", "fleet: ended by signal 9"),
+        ("hosts: [a]\n", "fleet: cannot be run: Exec format error (is it an inventory in YAML?"),
+        ("#!/nonexistent/python\n", "fleet: cannot be run: No such file or directory (is there the program"),
+        ("#!/bin/sh\n", "fleet (what it printed):1: is empty"),
+        ("#!/bin/sh\nprintf '\\377\\376\\000'\n", "fleet: printed no text in UTF-8"),
+        (
+            "#!/bin/sh\necho '<html>{502</html>'\n",
+            "fleet (what it printed):1: expected an inventory, got the text",
+        ),
+        ("#!/bin/sh\necho 'hosts: {a'\n", "fleet (what it printed):2: is not YAML"),
+        ('#!/bin/sh\necho \'{"_meta": {}, "hosts": ["a"]}\'\n', "_meta: unknown key '_meta'"),
+    ],
 )
 def test_an_executable_inventory_that_fails_says_how(tmp_path: Path, text: str, what: str) -> None:
     script = tmp_path / "fleet"
