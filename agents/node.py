@@ -54,6 +54,8 @@ class Order:
     #: name of an option of `ray start` → value, such as ports
     options: Dict[str, str] = field(default_factory=dict)
     env: Dict[str, str] = field(default_factory=dict)
+    #: variable → content of a file that nobody else may read, and whose path is its value: keys and certificates
+    files: Dict[str, str] = field(default_factory=dict)
 
 
 def interpreter(spool: Path, asked: str) -> str:
@@ -96,15 +98,18 @@ def join(spool: Path, order: Order) -> Dict[str, Any]:
     if why:
         return {"joined": False, "why": why, "address": ""}
     part(spool, order.run)
+    taken = _taken(order.options)
+    if taken:
+        return {"joined": False, "why": "port %s is in use there" % ", ".join(taken), "address": ""}
     address = order.address or _towards(order.head)
     folder.mkdir(parents=True, mode=0o700)
     # short: sockets lie below it, and their paths are limited to 107 bytes
     home = tempfile.mkdtemp(prefix="orch-ray-", dir="/tmp")
     (folder / "home").write_text(home)
-    token = folder / "token"
-    token.touch(mode=0o600)
-    token.write_text(order.token)
-    why = _start(folder, home, token, order, address)
+    secrets = {"RAY_AUTH_TOKEN_PATH": _secret(folder / "token", order.token)}
+    for variable, text in order.files.items():
+        secrets[variable] = _secret(folder / check_name(variable, "files"), text)
+    why = _start(folder, home, secrets, order, address)
     if why:
         part(spool, order.run)
     return {"joined": not why, "why": why, "address": address}
@@ -147,7 +152,27 @@ def marked(root: str) -> List[int]:
     return found
 
 
-def _start(folder: Path, home: str, token: Path, order: Order, address: str) -> str:
+def _taken(options: Dict[str, str]) -> List[str]:
+    """Of the ports that are named one by one, those that something else has."""
+    taken = []
+    for name, value in sorted(options.items()):
+        if name.endswith("-port") and not name.endswith("worker-port"):
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    s.bind(("", int(value)))
+                except OSError:
+                    taken.append(value)
+    return taken
+
+
+def _secret(path: Path, text: str) -> str:
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return str(path)
+
+
+def _start(folder: Path, home: str, secrets: Dict[str, str], order: Order, address: str) -> str:
     argv = [order.python, "-m", "ray.scripts.scripts", "start", "--address", order.head]
     argv += ["--node-ip-address", address, "--temp-dir", home, "--disable-usage-stats"]
     argv += ["--num-cpus", str(len(os.sched_getaffinity(0))), "--num-gpus", "0"]
@@ -155,7 +180,7 @@ def _start(folder: Path, home: str, token: Path, order: Order, address: str) -> 
     argv += ["--labels", ",".join("%s=%s" % item for item in order.labels.items())]
     for name, value in order.options.items():
         argv += ["--" + name, value]
-    mine = {MARK: str(folder) + "/", "RAY_AUTH_TOKEN_PATH": str(token), "PYTHONPATH": order.path}
+    mine = {MARK: str(folder) + "/", "PYTHONPATH": order.path, **secrets}
     log = folder / "log"
     cpus = os.sched_getaffinity(0)
     if len(cpus) > 1:

@@ -10,6 +10,7 @@ from orchestrator.bundle.build import default_source
 from orchestrator.bundle.manifest import Bundle
 from orchestrator.engine.survey import remarks, survey
 from orchestrator.errors import InputError, InputErrors
+from orchestrator.fleet.cluster import check_ports
 from orchestrator.model.inventory import read_inventory
 from orchestrator.model.outcome import Status
 from orchestrator.model.plan import Plan, StepPlan, read_plan
@@ -40,6 +41,7 @@ def _resume(
     if not left:
         observer.stage(f"{folder.id}: nothing is missing")
         return Ran(folder, rebuild(folder))
+    check_ports(plan.cluster)
     fleet, errors = read_inventory(folder.path / "inventory.yml")
     if fleet is None or errors:
         raise InputErrors(errors)

@@ -36,6 +36,7 @@ from orchestrator.engine.survey import Survey, remarks, survey
 from orchestrator.engine.unit import Unit
 from orchestrator.engine.watch import Observer, Watch
 from orchestrator.errors import BuildError, LinkError, OrchError, RemoteFailed, SetupError
+from orchestrator.fleet.cluster import check_ports
 from orchestrator.model.inventory import written
 from orchestrator.model.reading import read
 from orchestrator.planning.plan import make_plan
@@ -136,6 +137,7 @@ def _execute(request: Request, observer: RunObserver, interrupted: Callable[[], 
     )
     if interrupted():
         raise KeyboardInterrupt
+    check_ports(plan.cluster)
     folder = RunFolder.create(request.runs, plan.name)
     folder.write("plan.json", plan.to_json())
     observer.stage(f"run {folder.id}; from another terminal: orch watch {folder.id}")
@@ -162,10 +164,10 @@ def carry_out(
     """``todo``: the plan with the steps that are still to be made, all of them or what an earlier session left."""
     # shipped while Ray starts, computed while it ends
     head = head_address(hosts[h] for h in plan.hosts)
-    with folder.held(), DriverSeats(plan.hosts, folder.path / "logs", head) as seats:
+    with folder.held(), DriverSeats(plan.hosts, folder.path / "logs", head, plan.cluster) as seats:
         with _leases(folder, todo, hosts, built, request, observer, interrupted, opener) as leases:
             units = prepare(folder, todo, hosts, found, built, request, opener, leases.refused)
-            with joined(seats, units, request.forks, folder.note, observer.stage, opener):
+            with joined(seats, units, request.forks, folder.note, observer.stage, plan.cluster, opener):
                 watch = Watch(folder, plan, units, seats, observer, interrupted, statuses, leases.lost)
                 over = watch.run()
         if not any(spec.name in SPREADING for job in plan.jobs for spec in job.judges):
@@ -317,8 +319,8 @@ def ship_all(
 
     def one(address: Address) -> Shipped | OrchError:
         blobs = {_digest(built.agent): built.agent}
-        if address.ray:
-            blobs[_digest(seat_archive())] = seat_archive()
+        if address.ray and seat is not None:
+            blobs[_digest(seat)] = seat
         for name in sorted(variants.get(address.name, ())):
             if built.bundle is not None and name not in built.broken:
                 variant = built.bundle.variant(name)
@@ -333,6 +335,7 @@ def ship_all(
 
     if not addresses:
         return {}
+    seat = seat_archive() if any(a.ray for a in addresses) else None
     with ThreadPoolExecutor(min(forks, len(addresses)), thread_name_prefix="ship") as pool:
         return {a.name: answer for a, answer in zip(addresses, pool.map(one, addresses), strict=True)}
 

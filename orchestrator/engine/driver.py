@@ -22,11 +22,21 @@ from pathlib import Path
 from typing import Any, Self
 
 from orchestrator.analysis.spreading import here
-from orchestrator.engine.nodes import Join
+from orchestrator.engine.nodes import Admission, Join
 from orchestrator.engine.seats import RaySeats
 from orchestrator.engine.unit import Piece, Unit
-from orchestrator.fleet.cluster import NODE_ADDRESS, embedded, make_home, remove_home, token_file
+from orchestrator.fleet.certificates import Authority
+from orchestrator.fleet.cluster import (
+    NODE_ADDRESS,
+    Head,
+    embedded,
+    make_home,
+    remove_home,
+    token_file,
+)
 from orchestrator.fleet.pooled import pooled
+from orchestrator.fleet.seat import nodes_alive
+from orchestrator.model.plan import ClusterPlan
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,9 +57,20 @@ class SeatDied(Exception):
 class DriverSeats:
     """Seats in an embedded Ray, held by a child process. Use as a context manager."""
 
-    def __init__(self, hosts: Sequence[str], logs: Path, address: str = NODE_ADDRESS) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        logs: Path,
+        address: str = NODE_ADDRESS,
+        plan: ClusterPlan | None = None,
+    ) -> None:
         """``address``: of this machine, as nodes on the hosts reach it."""
-        self._address = address
+        self._plan = plan or ClusterPlan()
+        self._authority = Authority() if self._plan.tls else None
+        papers = self._authority.papers(address) if self._authority is not None else None
+        self._wanted = Head(address, self._plan, papers)
+        #: nodes of the cluster when the hosts had joined, the controller's among them
+        self.nodes = 0
         self._join: Join | None = None
         self._sending = threading.Lock()
         self._hosts = list(hosts)
@@ -82,7 +103,13 @@ class DriverSeats:
                 self.next(_TURN_S)
             if self._pipe is not None:
                 self._join_in(None)
+                self._await_nodes()
                 return
+
+    def _await_nodes(self) -> None:
+        until = time.monotonic() + LEAVE_S
+        while self._pipe is not None and not self.nodes and time.monotonic() < until:
+            self.next(_TURN_S)
 
     def let_go(self) -> None:
         """No more units: Ray ends by itself while the caller does something else."""
@@ -140,6 +167,9 @@ class DriverSeats:
             if again:
                 self._join_beside(None)
             return None
+        if key == "placed":
+            self.nodes = piece
+            return None
         if key == "lost":
             self._join_beside(piece)
             return None
@@ -156,7 +186,7 @@ class DriverSeats:
         self._home = make_home()
         self._child = spawn.Process(
             target=_serve,
-            args=(theirs, self._hosts, self._home, self._logs, self._address),
+            args=(theirs, self._hosts, self._home, self._logs, self._wanted),
             name="orch-ray-driver",
             daemon=False,
         )
@@ -189,12 +219,15 @@ class DriverSeats:
         if self._join is None or home is None:
             return
         try:
-            joined = self._join(head, token_file(home).read_text(), hosts)
+            joined = self._join(self._admission(head, home), hosts)
         except OSError as e:
             _LOG.error("no host joins the cluster: %s", e)
             return
         if child is self._child:
             self._send(("place", joined))
+
+    def _admission(self, head: str, home: Path) -> Admission:
+        return Admission(head, token_file(home).read_text(), self._plan, self._authority)
 
     def _check_ready(self) -> None:
         if time.monotonic() > self._ready_by:
@@ -222,7 +255,7 @@ class DriverSeats:
             self._home = None
 
 
-def _serve(pipe: Connection, hosts: Sequence[str], home: Path, logs: Path, address: str) -> None:
+def _serve(pipe: Connection, hosts: Sequence[str], home: Path, logs: Path, wanted: Head) -> None:
     """The child: until the other end of the pipe is closed, or is gone with its process."""
     for number in _NOT_ITS_OWN:
         signal.signal(number, signal.SIG_IGN)
@@ -234,7 +267,7 @@ def _serve(pipe: Connection, hosts: Sequence[str], home: Path, logs: Path, addre
     os.dup2(log, 2)
     try:
         # the other end leaves when there is no more to do: that is no failure
-        with embedded(home, logs, address) as head, contextlib.suppress(EOFError, OSError):
+        with embedded(home, logs, wanted) as head, contextlib.suppress(EOFError, OSError):
             pipe.send(("ready", head))
             _relay(pipe, RaySeats(hosts))
     except Exception as e:
@@ -267,6 +300,8 @@ def _relay(pipe: Connection, seats: RaySeats) -> None:
                 "place": seats.place,
             }
             verbs[verb](*args)
+            if verb == "place":
+                pipe.send(("placed", nodes_alive()))
         got = seats.next(_TURN_S)
         if seats.lost:
             pipe.send(("lost", list(seats.lost)))

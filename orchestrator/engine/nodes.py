@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
+import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,15 +23,31 @@ from orchestrator.engine.survey import on_each
 from orchestrator.engine.unit import Unit
 from orchestrator.errors import LinkError, RemoteFailed
 from orchestrator.fleet import lease
-from orchestrator.fleet.cluster import HOST_LABEL, NODE_ADDRESS, NODE_SETTINGS, OBJECT_STORE_BYTES
+from orchestrator.fleet.certificates import Authority
+from orchestrator.fleet.cluster import HOST_LABEL, NODE_ADDRESS, node_options, node_settings
 from orchestrator.model.address import Address
+from orchestrator.model.plan import ClusterPlan
 from orchestrator.transport import Link, Opener, open_link
 
-#: (address of the head, token, which hosts or None for all) → those that have joined.
-Join = Callable[[str, str, Sequence[str] | None], list[str]]
+#: What Ray takes as key and as value of a label; other labels of the inventory are not the node's.
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 JOIN_S = 240.0
 PART_S = 60.0
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What a node needs to be let in. ``head``: HOST:PORT; ``authority`` None where the cluster does not speak TLS."""
+
+    head: str
+    token: str
+    plan: ClusterPlan
+    authority: Authority | None = None
+
+
+#: (what lets them in, which hosts or None for all) → those that have joined.
+Join = Callable[[Admission, Sequence[str] | None], list[str]]
 
 
 @dataclass(frozen=True)
@@ -54,10 +71,10 @@ class Nodes:
     def __bool__(self) -> bool:
         return bool(self._members)
 
-    def join(self, head: str, token: str, only: Sequence[str] | None = None) -> list[str]:
+    def join(self, admission: Admission, only: Sequence[str] | None = None) -> list[str]:
         """The hosts that have joined, of ``only`` or all; bounded in time, at most ``forks`` at a time."""
         asked = [m.address for h, m in self._members.items() if only is None or h in only]
-        answers = on_each(asked, lambda a: self._join(self._members[a.name], head, token), self._forks)
+        answers = on_each(asked, lambda a: self._join(self._members[a.name], admission), self._forks)
         joined = []
         for host, answer in answers.items():
             why = answer.what if isinstance(answer, LinkError) else answer
@@ -72,21 +89,28 @@ class Nodes:
         answers = on_each(addresses, lambda a: self._part(self._members[a.name]), self._forks)
         return {h: a.what if isinstance(a, LinkError) else a for h, a in answers.items()}
 
-    def _join(self, member: Member, head: str, token: str) -> str:
+    def _join(self, member: Member, admission: Admission) -> str:
         import ray
 
+        plan = admission.plan
+        address = _literal(member.address.host or member.address.name, resolve=plan.tls)
+        if plan.tls and not address:
+            return "what it is dialled by has no address, and a certificate needs one: set `ssh.host`"
+        papers = admission.authority.papers(address) if admission.authority is not None else None
         order = {
             "run": self._run,
-            "head": head,
-            "token": token,
+            "head": admission.head,
+            "token": admission.token,
             "python": member.address.ray,
             "ray_version": ray.__version__,
             "python_version": platform.python_version(),
-            "labels": {HOST_LABEL: member.address.name},
-            "object_store_bytes": OBJECT_STORE_BYTES,
+            "labels": _labels(member.address),
+            "object_store_bytes": plan.object_store_bytes,
             "path": member.seat,
-            "address": _literal(member.address.host),
-            "env": dict(NODE_SETTINGS),
+            "address": address,
+            "options": node_options(plan),
+            "env": node_settings(plan),
+            "files": papers.files() if papers is not None else {},
         }
         answer = _ask(self._opener, member, ["join"], dumps(order).encode(), JOIN_S)
         return str(answer["why"])
@@ -99,6 +123,8 @@ class Nodes:
 class Joining(Protocol):
     """Seats that can be on hosts: `engine.driver`."""
 
+    nodes: int
+
     def join(self, join: Join) -> None: ...
 
 
@@ -109,17 +135,21 @@ def joined(
     forks: int,
     note: Callable[[str, dict[str, Any]], object],
     say: Callable[[str], None],
+    plan: ClusterPlan,
     opener: Opener = open_link,
 ) -> Iterator[None]:
     """The hosts of these units that are to join, as nodes for as long as the body takes."""
-    members = {u.address.name: _member(u) for u in units if u.address.ray}
-    if not members:
+    asked = [u for u in units if u.address.ray]
+    if not asked:
         yield
         return
+    seat = seat_archive().stem
+    members = {u.address.name: _member(u, seat) for u in asked}
     nodes = Nodes(units[0].run, list(members.values()), forks, opener)
     say(f"{len(members)} host(s) join the Ray cluster")
     try:
         seats.join(nodes.join)
+        note("cluster", {"nodes": seats.nodes, **asdict(plan)})
         for host in members:
             why = nodes.why.get(host, "there was no head")
             note("node", {"host": host, "status": "apart" if why else "joined", "reason": why})
@@ -133,8 +163,8 @@ def joined(
                 say(f"{host}: its Ray node is left: {left}")
 
 
-def _member(unit: Unit) -> Member:
-    return Member(unit.address, unit.spool, unit.agent, blob_path(unit.spool, seat_archive().stem))
+def _member(unit: Unit, seat: str) -> Member:
+    return Member(unit.address, unit.spool, unit.agent, blob_path(unit.spool, seat))
 
 
 def _ask(
@@ -179,7 +209,17 @@ def head_address(addresses: Iterable[Address]) -> str:
     return NODE_ADDRESS
 
 
-def _literal(text: str) -> str:
+def _literal(host: str, *, resolve: bool = False) -> str:
+    """An address as it is, with ``resolve`` also that of a name; empty where there is none."""
     with contextlib.suppress(ValueError):
-        return str(ip_address(text))
+        return str(ip_address(host))
+    if resolve:
+        with contextlib.suppress(OSError):
+            return str(socket.gethostbyname(host))
     return ""
+
+
+def _labels(address: Address) -> dict[str, str]:
+    """Those of the inventory that Ray can have, and the one by which the node is found."""
+    legal = {k: v for k, v in address.labels.items() if _LABEL.fullmatch(k) and _LABEL.fullmatch(v)}
+    return {**legal, HOST_LABEL: address.name}

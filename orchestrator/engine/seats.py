@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.engine.drive import drive
 from orchestrator.engine.unit import Note, Piece, Unit
-from orchestrator.fleet.cluster import NODE_SETTINGS
+from orchestrator.fleet.cluster import RAYS_OWN
 from orchestrator.fleet.seat import HOSTS_PER_SEAT, Halt, hosts_alive, take_seat
 from orchestrator.model.address import Address
 from orchestrator.transport import Connections, Link, open_link
@@ -21,7 +21,7 @@ from orchestrator.transport.local import LocalLink
 #: How often the nodes are asked after.
 LOOK_S = 2.0
 #: Of Ray's, in the environment of a seat on a host: an agent that it starts outlives the seat, and is no part of the node.
-_RAYS_OWN = ("ORCH_NODE_DIR", "RAY_AUTH_TOKEN_PATH", "PYTHONPATH", *NODE_SETTINGS)
+_NOT_HANDED_ON = ("ORCH_NODE_DIR", "PYTHONPATH", *RAYS_OWN)
 
 
 #: of this process, where it is a seat; they end with it
@@ -141,4 +141,4 @@ def open_here(address: Address) -> Link:
     with contextlib.suppress(OSError):
         # Ray keeps to one CPU; what is started from here may run on all
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    return LocalLink(address, ["env", *(word for name in _RAYS_OWN for word in ("-u", name))])
+    return LocalLink(address, ["env", *(word for name in _NOT_HANDED_ON for word in ("-u", name))])

@@ -110,8 +110,17 @@ def take_seat(host: str | None = None) -> Any:
 
 def hosts_alive() -> set[str]:
     """Hosts whose nodes the cluster holds for alive."""
+    labels = [node.get("Labels") or {} for node in _alive()]
+    return {each[HOST_LABEL] for each in labels if HOST_LABEL in each}
+
+
+def nodes_alive() -> int:
+    """How many nodes it holds for alive, this machine's among them."""
+    return len(_alive())
+
+
+def _alive() -> list[dict[str, Any]]:
     import ray
 
     nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
-    labels = [node.get("Labels") or {} for node in nodes() if node.get("Alive")]
-    return {each[HOST_LABEL] for each in labels if HOST_LABEL in each}
+    return [node for node in nodes() if node.get("Alive")]

@@ -19,7 +19,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +29,7 @@ from orchestrator.errors import InputError
 from orchestrator.model import yamlsource
 from orchestrator.model.address import ANY_RAY, DEFAULT_SPOOL, Address
 from orchestrator.model.checks import Problem
+from orchestrator.model.cluster import ClusterSpec
 from orchestrator.model.fields import Duration, Name, Strict
 from orchestrator.model.names import nearest
 from orchestrator.model.said import problems_of
@@ -88,6 +89,7 @@ class GroupSpec(HostSpec):
 
 
 class InventoryFile(HostSpec):
+    cluster: ClusterSpec | None = None
     hosts: dict[Name, HostSpec] = Field(default={})
     groups: dict[Name, GroupSpec] = Field(default={})
 
@@ -107,6 +109,7 @@ class Inventory:
     groups: Mapping[str, tuple[str, ...]]
     vars: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     file: str = ""
+    cluster: ClusterSpec | None = None
 
     def select(self, pattern: str) -> list[str]:
         """Names of hosts that ``pattern`` means: groups, hosts and globs, joined by ``:`` or ``,``;
@@ -192,13 +195,15 @@ def _parse(file: str, text: str, folder: Path) -> tuple[Inventory | None, list[I
     errors += [_error(source, p) for p in _twice(source.value)]
     raw = _plain(source.value)
     try:
-        InventoryFile.model_validate(raw)
+        read = InventoryFile.model_validate(raw)
     except ValidationError as e:
         errors += [_error(source, p) for p in problems_of(InventoryFile, e)]
         return None, yamlsource.in_order(errors)
     built = _Builder(raw, folder)
     errors += [_error(source, p) for p in built.problems()]
-    return (None, yamlsource.in_order(errors)) if errors else (built.inventory(file), [])
+    if errors:
+        return None, yamlsource.in_order(errors)
+    return replace(built.inventory(file), cluster=read.cluster), []
 
 
 def _error(source: Source, problem: Problem) -> InputError:

@@ -107,6 +107,20 @@ class LeasePlan:
 
 
 @dataclass(frozen=True)
+class ClusterPlan:
+    """How the run's Ray cluster is made."""
+
+    #: encrypted, with certificates that are made for the run
+    tls: bool = False
+    #: how soon a node that is silent counts as dead: short (seconds) | long (half a minute)
+    health: str = "long"
+    #: first and last of the ports that its processes use on every machine; empty: any
+    ports: list[int] = field(default_factory=list)
+    #: of each node
+    object_store_bytes: int = 80 * 2**20
+
+
+@dataclass(frozen=True)
 class Plan:
     schema: int
     name: str
@@ -122,6 +136,7 @@ class Plan:
     lease: LeasePlan | None = None
     #: setting of the kernel → value, while the hosts are held
     tune: dict[str, str] = field(default_factory=dict)
+    cluster: ClusterPlan = ClusterPlan()
 
     def job(self, name: str) -> JobPlan:
         return next(j for j in self.jobs if j.name == name)
@@ -132,6 +147,8 @@ class Plan:
         del head["steps"]
         for unused in [key for key in ("lease", "tune") if not head[key]]:
             del head[unused]
+        if self.cluster == ClusterPlan():
+            del head["cluster"]
         for job in head["jobs"]:
             if not job["together"]:
                 del job["together"]

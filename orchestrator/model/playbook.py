@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from agents.workloads import TABLE as WORKLOADS
 from orchestrator.model import fields, held, race
+from orchestrator.model.cluster import ClusterSpec
 from orchestrator.model.fields import Strict, wrong
 
 #: Stop conditions that say how much a job is meant to do.
@@ -129,6 +130,7 @@ class Playbook(Strict):
     where: fields.Where | None = None
     lease: held.Lease = None
     tune: held.Tune = Field(default={})
+    cluster: ClusterSpec | None = None
     jobs: list[Job] = Field(min_length=1)
     exports: list[fields.Export] = Field(default=["parquet"])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from agents.wire import Facts
 from orchestrator.errors import InputError
+from orchestrator.model.cluster import cluster_plan
 from orchestrator.model.expression import is_template
 from orchestrator.model.facts import names_of
 from orchestrator.model.inventory import Inventory
@@ -70,6 +71,7 @@ def make_plan(
         steps=steps,
         lease=_lease(playbook),
         tune=dict(playbook.tune),
+        cluster=cluster_plan(inventory.cluster, playbook.cluster),
     )
 
 

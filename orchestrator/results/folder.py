@@ -36,6 +36,7 @@ from orchestrator.errors import InputError, RunFolderError
 #: run_started  {run, name, seed, argv, orch_version, bundle, git_commit, git_dirty}
 #: host         {host, status: "ok"|"lost"|"quarantined", reason, clock_offset_s, bytes_shipped}
 #: lease        {host, status: "held"|"refused"|"released"|"gone"|"left", reason, put_in_order?, restored?, not_restored?}
+#: cluster      {nodes, tls, health, ports, object_store_bytes}   Ray's, once the hosts have joined; nodes: how many, the controller's included
 #: node         {host, status: "joined"|"apart"|"parted"|"left", reason}   of the Ray cluster; apart: driven over SSH
 #: seat         {host, job, at}   the job is driven on the host itself, which calls itself so
 #: clock        {host, offset_s, error_s, used_s, reason}   the host's wall clock minus this machine's, and by how much that may be wrong
@@ -55,6 +56,7 @@ CONTROLLER_KINDS = (
     "run_started",
     "host",
     "lease",
+    "cluster",
     "node",
     "seat",
     "clock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.agents.conftest import Host, is_alive, wait_for
 RAY = """#!/bin/sh
 case "$1" in
 -c) echo "2.60.0 3.11.2" ;;
--m) shift; echo "$@" >"$HERE/argv"; cat "$RAY_AUTH_TOKEN_PATH" >"$HERE/token"
+-m) shift; echo "$@" >"$HERE/argv"; cat "$RAY_AUTH_TOKEN_PATH" >"$HERE/token"; cat "$RAY_TLS_CA_CERT" >"$HERE/ca"
     case "$*" in *bad-head*) echo "no head there" >&2; exit 1 ;; esac
     trap '' TERM
     setsid sleep 600 </dev/null >/dev/null 2>&1 &
@@ -46,6 +47,7 @@ def join(host: Host, ray: Path, **over: Any) -> dict[str, Any]:
         "object_store_bytes": 80 << 20,
         "path": "/seat.zip",
         "options": {"node-manager-port": "7000"},
+        "files": {"RAY_TLS_CA_CERT": "who signs"},
     }
     done = host.agent("join", stdin=dumps({**order, **over}).encode())
     assert done.returncode == 0, done.stderr
@@ -62,7 +64,9 @@ def test_a_node_is_started_by_token_and_ended_without_a_trace(host: Host, ray: P
     assert "--labels host=h1 --node-manager-port 7000" in words
     assert "secret" not in words
     assert (tmp_path / "token").read_text() == "secret"
+    assert (tmp_path / "ca").read_text() == "who signs"
     folder = host.spool / "ray" / "run-1"
+    assert (folder / "RAY_TLS_CA_CERT").stat().st_mode & 0o777 == 0o600
     home = Path((folder / "home").read_text())
     assert (folder / "token").stat().st_mode & 0o777 == 0o600
     assert home.is_dir()
@@ -125,3 +129,13 @@ def test_an_order_that_is_none_is_one_line(host: Host) -> None:
         done = host.agent("join", stdin=raw)
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_node_whose_port_is_in_use_is_not_started_and_it_is_said(
+    host: Host, ray: Path, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        answer = join(host, ray, options={"node-manager-port": port, "min-worker-port": port})
+    assert answer == {"joined": False, "why": f"port {port} is in use there", "address": ""}
+    assert not (tmp_path / "argv").exists()
