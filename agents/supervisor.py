@@ -7,7 +7,6 @@ the next thing is due (sample, flush, limit). It keeps off the measured CPUs whe
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import selectors
 import signal
@@ -21,7 +20,7 @@ from agents.backtrace import backtrace, elsewhere
 from agents.health import Health
 from agents.journal import JournalFull, Writer
 from agents.launch import MARK, Launch
-from agents.lines import Line, Splitter, record_of
+from agents.output import Output
 from agents.wire import PROTOCOL, Order
 from agents.workloads import TABLE, BadSetting
 
@@ -37,26 +36,6 @@ _UNKILLABLE_S = 5.0
 
 #: The longest that a launch waits for others.
 LONGEST_WAIT_S = 20.0
-
-_READ_BYTES = 1 << 18
-#: Lines that are no records, per stream, that the journal keeps: the whole of any report, and no flood.
-_KEPT_LINES = 2000
-#: So that a workload that prints while it measures does not wait for us. The most that is allowed
-#: without privilege.
-_PIPE_BYTES = 1 << 20
-_F_SETPIPE_SZ = 1031
-
-
-class _Stream:
-    """Standard output or error of the workload."""
-
-    def __init__(self, name: str, fd: int) -> None:
-        self.name = name
-        self.fd = fd
-        self.splitter = Splitter()
-        os.set_blocking(fd, False)
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(fd, _F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 class _Signals:
@@ -87,23 +66,17 @@ class Supervisor:
         self.launch = launch
         self.order = order
         self.affinity = affinity
-        self.expects_records = TABLE[order.workload].EXPECTS_RECORDS
         self.signals = _Signals()
         self.journal = Writer(launch.journal, order.launch)
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.signals.fd, selectors.EVENT_READ)
-        self.streams: List[_Stream] = []
+        expects = TABLE[order.workload].EXPECTS_RECORDS
+        self.output = Output(self.journal, self.selector, expects, order.limits.output_bytes, self._note)
         self.child = 0
         self.program = ""
         self.status: Optional[int] = None
         self.reason: Optional[str] = None
         self.message = ""
-        self.records = self.garbage = self.truncated = 0
-        #: stream → lines that are no records
-        self.other_lines: Dict[str, int] = {}
-        self.read_bytes = 0
-        #: it printed more than its limit: nothing more is kept
-        self.flooded = False
         self.peak_rss = 0
         self.own_rss = 0
         self.began = time.monotonic()
@@ -159,10 +132,8 @@ class Supervisor:
         assert child.stderr is not None
         # the file objects would close the descriptors; duplicates are ours
         for name, pipe in (("stdout", child.stdout), ("stderr", child.stderr)):
-            stream = _Stream(name, os.dup(pipe.fileno()))
+            self.output.attach(name, os.dup(pipe.fileno()))
             pipe.close()
-            self.streams.append(stream)
-            self.selector.register(stream.fd, selectors.EVENT_READ, stream)
         every = self.order.vitals_every_s
         self.source = vitals.Source(self.child, self.order.cpus)
         if self.order.limits.memory_bytes is not None:
@@ -231,13 +202,16 @@ class Supervisor:
             if key.data is None:
                 self._on_signals(self.signals.take())
             else:
-                self._read(key.data)
+                self.output.read(key.data)
+        if self.output.flooded:
+            self._begin_end("output")
         now = time.monotonic()
         self._check_limits(now)
         self._sample(now)
         over = self._tree_is_gone(now)
         self.journal.flush()
-        if self.journal.sync_due(now) == 0.0:
+        if self.output.is_urgent or self.journal.sync_due(now) == 0.0:
+            self.output.is_urgent = False
             self.journal.sync()
         return over
 
@@ -268,64 +242,6 @@ class Supervisor:
         if self.reason is None and self.status is None:
             self._note("stop requested")
             self._begin_end("stopped")
-
-    # ---- what it prints
-
-    def _read(self, stream: _Stream) -> None:
-        try:
-            data = os.read(stream.fd, _READ_BYTES)
-        except BlockingIOError:
-            return
-        if not data:
-            self._close(stream)
-            return
-        if not self.flooded:
-            # what one reading brings beyond the limit costs none of the lines before it
-            room = max(0, self.order.limits.output_bytes - self.read_bytes)
-            for line in stream.splitter.feed(data[:room]):
-                self._take(stream.name, line)
-                if self._is_flood():
-                    break
-        self.read_bytes += len(data)  # once flooded: read so that it can end, and thrown away
-        self._is_flood()
-
-    def _close(self, stream: _Stream) -> None:
-        self.selector.unregister(stream.fd)
-        os.close(stream.fd)
-        self.streams.remove(stream)
-        last = stream.splitter.finish()
-        if last is not None and not self.flooded:
-            self._take(stream.name, last)
-
-    def _take(self, stream: str, line: Line) -> None:
-        if stream == "stdout":
-            record = record_of(line)
-            if record is not None:
-                with contextlib.suppress(ValueError, RecursionError):
-                    self.journal.add("record", record)
-                    self.records += 1
-                    return
-            if self.expects_records and not line.truncated:
-                self.garbage += 1
-            elif line.truncated and (self.expects_records or self.records):
-                self.truncated += 1
-        count = self.other_lines[stream] = self.other_lines.get(stream, 0) + 1
-        if count <= _KEPT_LINES:
-            self.journal.add("output", {"stream": stream, "text": line.text})
-        elif count == _KEPT_LINES + 1:
-            self._note(
-                "more than %d lines on %s that are no records; the rest is not kept" % (_KEPT_LINES, stream)
-            )
-
-    def _is_flood(self) -> bool:
-        """What it printed is too much, or what that makes of the journal: a short line takes some 130
-        bytes there."""
-        most = self.order.limits.output_bytes
-        if not self.flooded and max(self.read_bytes, self.journal.size + self.journal.waiting) > most:
-            self.flooded = True
-            self._note("more than %d bytes of output; the rest is thrown away" % most)
-            self._begin_end("output")
-        return self.flooded
 
     # ---- limits
 
@@ -365,7 +281,7 @@ class Supervisor:
             self._begin_end("memory")
         if now >= self.next_vitals:
             self.source.rss = rss
-            self.journal.add("vital", vitals.sample(self.source))
+            self.output.vital(vitals.sample(self.source))
             self._look()
         pause = (time.monotonic() - begin) / _MOST_DUTY
         if now >= self.next_vitals:
@@ -394,33 +310,24 @@ class Supervisor:
             self.left_behind = True
             self._terminate()
             return self._give_up(now)
-        self._drain()
+        self.output.drain()
         return True
 
     def _give_up(self, now: float) -> bool:
         if now < self.give_up_at:
             return False
         self._note("a process does not end even after SIGKILL")
-        self._drain()
+        self.output.drain()
         return True
-
-    def _drain(self) -> None:
-        """What still lies in the pipes: no more than they hold, or somebody is left who fills them. Not bounded by time, for
-        on a busy machine it takes any time, and what is lost may be the result."""
-        for stream in list(self.streams):
-            most = self.read_bytes + 2 * _PIPE_BYTES
-            while stream in self.streams and self.read_bytes < most:
-                before = self.read_bytes
-                self._read(stream)
-                if self.read_bytes == before:
-                    break
-            if stream in self.streams:
-                self._close(stream)
 
     def _end(self) -> None:
         limits.reap()
         self._look()
         self.health.close()
+        if self.output.flooded:
+            self.reason = self.reason or "output"
+        if self.output.left_out:
+            self._note("%d intervals and vital signs were left out of the journal" % self.output.left_out)
         self.journal.add("ended", self._ended())
         self.journal.flush()
         self.journal.release_reserve()
@@ -442,9 +349,9 @@ class Supervisor:
             "exit": code,
             "signal": number,
             "seconds": round(time.monotonic() - self.began, 6),
-            "records": self.records,
-            "garbage": self.garbage,
-            "truncated": self.truncated,
+            "records": self.output.records,
+            "garbage": self.output.garbage,
+            "truncated": self.output.truncated,
             "max_rss_bytes": self.peak_rss,
             "core": core,
             "message": self.message[:1000],

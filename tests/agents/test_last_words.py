@@ -7,33 +7,32 @@ import itertools
 import os
 import selectors
 import time
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
-from agents import supervisor
+from agents import output
+from agents.journal import Writer
 from agents.lines import Line
 
 
-def test_all_that_a_pipe_holds_is_read_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_a_pipe_holds_is_read_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read, write = os.pipe()
-    fcntl.fcntl(write, supervisor._F_SETPIPE_SZ, supervisor._PIPE_BYTES)
+    fcntl.fcntl(write, output._F_SETPIPE_SZ, output.PIPE_BYTES)
     line = b"x" * 1023 + b"\n"
-    count = supervisor._PIPE_BYTES // len(line)
+    count = output.PIPE_BYTES // len(line)
     os.write(write, line * count)
     os.close(write)
     lines: list[Line] = []
-    ends = supervisor.Supervisor.__new__(supervisor.Supervisor)
-    ends.streams = [supervisor._Stream("stdout", read)]
-    ends.selector = selectors.DefaultSelector()
-    ends.selector.register(read, selectors.EVENT_READ)
-    ends.read_bytes, ends.flooded = 0, False
-    limits = SimpleNamespace(output_bytes=1 << 30)
-    monkeypatch.setattr(ends, "order", SimpleNamespace(limits=limits), raising=False)
-    monkeypatch.setattr(ends, "_is_flood", lambda: False)
+    journal = Writer(tmp_path / "journal.ndjson", 0)
+    ends = output.Output(journal, selectors.DefaultSelector(), False, 1 << 30, lambda _: None)
+    ends.attach("stdout", read)
     monkeypatch.setattr(ends, "_take", lambda _, one: lines.append(one))
     with monkeypatch.context() as clock:
         clock.setattr(time, "monotonic", itertools.count(0, 10).__next__)
-        ends._drain()
+        ends.drain()
+    journal.close()
     assert len(lines) == count
     assert not any(one.truncated for one in lines)

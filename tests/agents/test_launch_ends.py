@@ -161,6 +161,25 @@ def test_of_many_lines_the_first_are_kept_and_the_report_on_stderr_too(host: Hos
     assert end(entries)["reason"] == "exited"
 
 
+def test_where_the_journal_gets_too_large_intervals_go_first_and_that_is_said(host: Host) -> None:
+    code = HELLO + (
+        """for i in range(2000): say('{"type":"interval","t":%d,"ops":1}' % i)\n"""
+        """for i in range(50): say('{"type":"counter","name":"n%d","value":1}' % i)\n"""
+        """say('{"type":"result","status":"ok"}')"""
+    )
+    order = host.harness_order(code, output_bytes=60_000)
+    entries = host.run(order)
+    assert end(entries)["reason"] == "exited"
+    kinds = [d["type"] for d in data_of(entries, "record")]
+    assert (kinds.count("counter"), kinds[-1]) == (50, "result")
+    left_out = 2000 - kinds.count("interval")
+    assert 0 < left_out < 2000
+    assert end(entries)["records"] == 2051, "what was printed is counted, kept or not"
+    assert "from here on intervals and vital signs are left out" in notes(entries)
+    assert f"{left_out} intervals and vital signs were left out" in notes(entries)
+    assert (host.launch_folder(order) / "journal.ndjson").stat().st_size < 60_000
+
+
 def test_a_flood_after_the_time_limit_is_not_kept_either(host: Host) -> None:
     code = (
         HELLO
