@@ -15,6 +15,7 @@ import time
 import traceback
 from typing import Any, Dict, List, Optional, Set, Tuple
 
+from agents import launch as launches
 from agents import limits, vitals
 from agents.backtrace import backtrace, elsewhere
 from agents.health import Health
@@ -98,6 +99,9 @@ class Supervisor:
         error = ""
         try:
             argv = TABLE[self.order.workload].argv(self.order)
+            if launches.is_damaged(self.order.program):
+                self.reason = "error"
+                raise ValueError("is no longer what was shipped; the next run ships it again")
             _wait_until(self.order.start_at)
             self._spawn(argv)
         except BadSetting as e:
@@ -106,7 +110,7 @@ class Supervisor:
             error = "%s: %s" % (argv[0] if argv else "?", getattr(e, "strerror", None) or e)
         self.journal.add("started", self._started(argv), self.began_wall, self.began)
         if error:
-            self.reason, self.message = "start_failed", error
+            self.reason, self.message = self.reason or "start_failed", error
         self.journal.flush()
         self.journal.sync()
 

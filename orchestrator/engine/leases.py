@@ -80,7 +80,7 @@ class Leases:
     # -- taking ------------------------------------------------------------------------------------
 
     def _take_all(self, plan: LeasePlan) -> None:
-        names = {host: lease.new_id() for host in self._addresses}
+        names = {host: lease.id_of(self._run, host) for host in self._addresses}
         until = time.monotonic() + (plan.patience_s if plan.busy == "wait" else 0.0)
         waiting = list(self._addresses.values())
         told: set[str] = set()

@@ -8,9 +8,9 @@ shell writes.
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import os
-import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,8 +65,9 @@ def holder() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def new_id() -> str:
-    return secrets.token_hex(8)
+def id_of(run: str, host: str) -> str:
+    """The same whenever the run is resumed: what it still holds it goes on with."""
+    return f"{run}.{hashlib.sha256(host.encode()).hexdigest()[:8]}"
 
 
 def take(link: Link, agent: Path, address: Address, lease: LeasePlan, run: str, name: str) -> Held | Busy:

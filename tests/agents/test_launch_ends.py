@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import resource
 import sys
@@ -237,6 +239,17 @@ def test_a_program_that_is_not_there_is_start_failed(host: Host) -> None:
     entries = host.run(host.order("/nowhere/at/all"))
     assert (end(entries)["reason"], end(entries)["exit"]) == ("start_failed", None)
     assert "/nowhere/at/all: No such file" in end(entries)["message"]
+
+
+def test_a_shipped_program_that_was_changed_is_not_run_and_the_workload_is_not_blamed(host: Host) -> None:
+    order = host.harness_order("print('never')")
+    good = Path(order.program).read_bytes()
+    blob = host.folder / hashlib.sha256(good).hexdigest()
+    blob.write_bytes(good + b"#")
+    blob.chmod(0o755)
+    entries = host.run(dataclasses.replace(order, program=str(blob)))
+    assert (end(entries)["reason"], data_of(entries, "output")) == ("error", [])
+    assert "no longer what was shipped" in end(entries)["message"]
 
 
 def test_a_setting_that_the_workload_cannot_take_is_start_failed(host: Host) -> None:

@@ -90,7 +90,7 @@ def test_two_controllers_that_race_200_times_are_never_both_holders(lab: Any) ->
             with contextlib.closing(open_link(address)) as link:
                 for i in range(200):
                     barrier.wait(120)
-                    name = lease.new_id()
+                    name = f"run{number}.{i}"
                     answer = lease.take(link, agent, address, PLAN, f"run{number}", name)
                     took[i, number] = isinstance(answer, Held)
                     barrier.wait(120)
