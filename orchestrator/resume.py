@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from agents.wire import WireError
 from orchestrator.bundle.build import default_source
 from orchestrator.bundle.manifest import Bundle
+from orchestrator.engine.resume import made_again
 from orchestrator.engine.survey import remarks, survey
 from orchestrator.errors import InputError, InputErrors
 from orchestrator.fleet.cluster import check_ports
@@ -15,14 +17,15 @@ from orchestrator.model.inventory import read_inventory
 from orchestrator.model.outcome import Status
 from orchestrator.model.plan import Plan, StepPlan, read_plan
 from orchestrator.results.folder import RunFolder, read_journal
+from orchestrator.results.journals import read_steps
 from orchestrator.results.rebuild import rebuild, statuses
 from orchestrator.run import Built, Ran, Request, RunObserver, begin_session, build, carry_out, log_to
 from orchestrator.transport import Connections, Opener, open_link
 
 
 def resume(name: str, request: Request, observer: RunObserver, interrupted: Callable[[], bool]) -> Ran:
-    """``name`` as for `orch report`; of ``request`` its runs, argv, forks and patience count. A launch that was cut short stands as it
-    is; what has failed stays failed. Raises InputError (no such run, sources that are others by now, a run under way), before
+    """``name`` as for `orch report`; of ``request`` its runs, argv, forks and patience count. What still runs on the hosts is gone on
+    with, what ended meanwhile is collected, a launch that was cut short is made again, what has failed stays failed. Raises InputError (no such run, sources that are others by now, a run under way), before
     anything is touched."""
     with Connections(open_link) as ways:
         return _resume(name, request, observer, interrupted, ways.open)
@@ -61,6 +64,8 @@ def _resume(
         folder.mend(path)
     with log_to(folder):
         begin_session(folder, plan, built, request)
+        for about in cut_short(folder, left):
+            folder.note("launch_again", about)
         for step in left:
             if step.host not in found.facts:
                 about = {"host": step.host, "job": step.job, "step": step.id}
@@ -68,9 +73,22 @@ def _resume(
                     "step_lost", {**about, "reason": found.unreachable.get(step.host, "out of reach")}
                 )
         observer.planned(plan, folder.id)
+        once_more = replace(request, again=True)
         return carry_out(
-            folder, plan, todo, fleet.hosts, found, built, request, observer, interrupted, opener
+            folder, plan, todo, fleet.hosts, found, built, once_more, observer, interrupted, opener
         )
+
+
+def cut_short(folder: RunFolder, steps: Sequence[StepPlan]) -> Iterator[dict[str, Any]]:
+    """The launches that were stopped when the run was, as data of `launch_again` notes. Of those without an end the hosts know more."""
+    already = made_again(read_journal(folder.controller_journal, []))
+    logs = read_steps(folder, steps)
+    for step in steps:
+        for number, entries in logs[step.id].launches.items() if step.id in logs else ():
+            ended = entries[-1] if entries[-1].kind == "ended" else None
+            if ended and ended.data.get("reason") == "stopped" and number not in already.get(step.id, ()):
+                about = {"host": step.host, "job": step.job, "step": step.id, "launch": number}
+                yield {**about, "reason": "stopped when the run was"}
 
 
 def missing(folder: RunFolder, plan: Plan) -> Iterator[StepPlan]:

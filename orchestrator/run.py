@@ -30,7 +30,7 @@ from orchestrator.engine.driver import DriverSeats
 from orchestrator.engine.leases import Leases
 from orchestrator.engine.names import benches_of, known_names
 from orchestrator.engine.nodes import head_address, joined
-from orchestrator.engine.resume import progress_of
+from orchestrator.engine.resume import made_again, progress_of
 from orchestrator.engine.ship import Shipped, blob_path, ship
 from orchestrator.engine.survey import Survey, remarks, survey
 from orchestrator.engine.unit import Unit
@@ -43,7 +43,7 @@ from orchestrator.planning.plan import make_plan
 from orchestrator.planning.select import candidates
 from orchestrator.report.junit import junit_xml
 from orchestrator.results.export import to_csv, to_json
-from orchestrator.results.folder import RunFolder
+from orchestrator.results.folder import RunFolder, read_journal
 from orchestrator.results.rebuild import Rebuilt, rebuild, statuses
 from orchestrator.transport import Connections, Opener, open_link, open_retrying
 
@@ -79,6 +79,8 @@ class Request:
     forks: int = 32
     #: seconds that a host may be out of reach before it is lost
     patience_s: float = 30.0
+    #: the rest of an earlier run: what was cut short then is made again
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -384,13 +386,16 @@ def prepare(
         if step.id in reasons:
             kind, reason = reasons[step.id]
             folder.note(kind, {"host": step.host, "job": step.job, "step": step.id, "reason": reason})
+    again = made_again(read_journal(folder.controller_journal, []))
     units = []
     for job in plan.jobs:
         for host in plan.hosts:
             steps = tuple(s for s in runnable if (s.job, s.host) == (job.name, host) and s.id not in reasons)
             here = shipped.get(host)
             if steps and isinstance(here, Shipped):
-                units.append(_unit(folder, plan, job, addresses[host], here.spool, steps, built, request))
+                units.append(
+                    _unit(folder, plan, job, addresses[host], here.spool, steps, built, request, again)
+                )
     return with_clocks(units, request.forks, folder.note, opener)
 
 
@@ -424,6 +429,7 @@ def _unit(
     steps: tuple[StepPlan, ...],
     built: Built,
     request: Request,
+    again: Mapping[str, set[int]],
 ) -> Unit:
     programs = {}
     if built.bundle is not None:
@@ -437,6 +443,7 @@ def _unit(
         programs=programs,
         job=job,
         steps=steps,
-        progress={s.id: progress_of(folder, s.host, s.id) for s in steps},
+        progress={s.id: progress_of(folder, s.host, s.id, again.get(s.id, ())) for s in steps},
         patience_s=request.patience_s,
+        again=request.again,
     )

@@ -32,6 +32,7 @@ START_S = 60.0
 STOP_S = 30.0
 
 #: Exit statuses of the agent (agents/main.py).
+BAD_ORDER = 2
 NO_SUCH_LAUNCH = 3
 SUPERVISOR_GONE = 4
 
@@ -48,6 +49,8 @@ class _Step:
     policy: LaunchPolicy
     launch: int
     offset: int
+    #: the launch that was under way when this unit was made
+    first: int = 0
     #: why it ended, None while it goes on
     over: str | None = None
 
@@ -78,7 +81,7 @@ def _begin(unit: Unit, plan: StepPlan, stops: list[Stop]) -> _Step:
         policy.feed(entry)
         for stop in stops:
             stop.feed(entry, host=plan.host, step=plan.id)
-    return _Step(plan, policy, known.launch, known.offset)
+    return _Step(plan, policy, known.launch, known.offset, first=known.launch)
 
 
 def _rounds(host: _Host, steps: list[_Step], stops: list[Stop], halt: Halt) -> Iterator[Piece]:
@@ -102,6 +105,11 @@ def _rounds(host: _Host, steps: list[_Step], stops: list[Stop], halt: Halt) -> I
                 yield _note(unit, step.plan, halt_kind(halt.reason), halt.reason, step.launch)
         backwards = not backwards
 
+
+#: Of a launch that nobody here has stopped.
+STOPPED_BY_OTHERS = (
+    "it was stopped on the host, and not by this run (its lease ended, or somebody swept the host)"
+)
 
 #: Of a core dump of a step that looks for races.
 CORE_BYTES = 256 << 20
@@ -137,8 +145,8 @@ def _launch(host: _Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator
         at = granted + unit.clock_offset_s
     refused = host.start(step.plan, number, at)
     if refused is not None:
-        step.over = refused
-        yield _note(unit, step.plan, "step_failed", refused)
+        kind, step.over = refused
+        yield _note(unit, step.plan, kind, step.over)
         return
     halt.watch(lambda: host.ask_to_stop(step.plan, number))
     gone: str | None = None
@@ -150,17 +158,24 @@ def _launch(host: _Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator
             step.offset += len(data)
             yield Lines(unit.address.name, step.plan.id, number, data)
             for entry in entries(data):
-                step.policy.feed(entry)
                 if entry.kind == "ended":
                     halt.watch(None)  # there is nothing left to stop
+                    if entry.data.get("reason") == "stopped" and halt.reason is None:
+                        gone = STOPPED_BY_OTHERS
+                        continue
+                step.policy.feed(entry)
                 yield from _apply(stops, entry, step.plan, halt)
     finally:
         halt.watch(None)
     step.launch, step.offset = number + 1, 0
     if gone is not None:
+        about = {"host": unit.address.name, "job": unit.job.name, "step": step.plan.id, "launch": number}
+        if unit.again and number == step.first:
+            step.policy.forget()
+            yield Note("launch_again", {**about, "reason": gone})
+            return
         step.over = gone
-        data_ = {"host": unit.address.name, "job": unit.job.name, "step": step.plan.id, "launch": number}
-        yield Note("launch_lost", {**data_, "reason": gone})
+        yield Note("launch_lost", {**about, "reason": gone})
         yield _note(unit, step.plan, "step_lost", gone)
 
 
@@ -206,16 +221,17 @@ class _Host:
             self._link.close()
             self._link = None
 
-    def start(self, step: StepPlan, launch: int, at: float) -> str | None:
-        """None where it runs (or ran already), else why the host will not. Safe to repeat: the agent
-        starts a launch once."""
+    def start(self, step: StepPlan, launch: int, at: float) -> tuple[str, str] | None:
+        """None where it runs (or ran already), else the kind of the step's note and why the host will not. Safe to repeat:
+        the agent starts a launch once. A host that cannot (disk full, agent damaged) says nothing about what was to run there."""
         order = wire.dumps(wire.encode(order_of(self.unit, step, launch, at))).encode()
         argv = self._agent("start")
         answer = self._persist(lambda link: link.run(argv, stdin=order, timeout_s=START_S))
         if answer.exit == 0:
             return None
         said = answer.stderr.decode(errors="replace").strip().splitlines()
-        return f"the agent did not start it: {said[-1] if said else f'exit status {answer.exit}'}"
+        why = f"the agent did not start it: {said[-1] if said else f'exit status {answer.exit}'}"
+        return "step_failed" if answer.exit == BAD_ORDER else "step_lost", why
 
     def follow(self, step: StepPlan, launch: int, offset: int) -> Iterator[bytes | str]:
         """Whole journal lines from ``offset`` on; a str at the end where the launch is lost, and why."""
@@ -223,6 +239,9 @@ class _Host:
         while True:
             try:
                 status = yield from self._follow_once(step, launch, offset, deadline)
+                if status not in (0, SUPERVISOR_GONE, NO_SUCH_LAUNCH):
+                    # what was reading the journal was killed, and not what is written there
+                    raise LinkLost(self.unit.address.name, f"its journal's reader ended with status {status}")
             except (LinkLost, LinkTimeout, Unreachable) as e:
                 offset = deadline.offset
                 self.close()
@@ -234,10 +253,8 @@ class _Host:
                 return
             if status == SUPERVISOR_GONE:
                 yield "the agent on the host ended without a last word (host rebooted, or it was killed)"
-            elif status == NO_SUCH_LAUNCH:
-                yield "the host no longer knows this launch (its spool was emptied?)"
             else:
-                yield f"the agent could not read its journal (exit status {status})"
+                yield "the host no longer knows this launch (its spool was emptied?)"
             return
 
     def _follow_once(

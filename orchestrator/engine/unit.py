@@ -42,6 +42,8 @@ class Unit:
     clock_offset_s: float = 0.0
     #: how long a host may be out of reach before it is lost, seconds
     patience_s: float = 30.0
+    #: the run is resumed: a launch that was cut short before that is made again
+    again: bool = False
 
     @property
     def key(self) -> str:

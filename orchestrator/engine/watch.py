@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from agents.wire import Entry
 from orchestrator.engine.drive import INVALID, LOST, entries, halt_kind, halt_reason, stop_note
-from orchestrator.engine.resume import progress_of
+from orchestrator.engine.resume import made_again, progress_of
 from orchestrator.engine.together import Together
 from orchestrator.engine.unit import Lines, Note, Piece, Ready, Unit
 from orchestrator.errors import RunFolderError
@@ -119,7 +119,8 @@ class Watch:
         self._notes: dict[str, list[Entry]] = {}
         anew = {step.id for unit in units for step in unit.steps}
         for entry in read_journal(folder.controller_journal, []):
-            if entry.data.get("step") not in anew:  # what an earlier session said of these is over
+            # what an earlier session said of these is over, but for what it has made anew
+            if entry.data.get("step") not in anew or entry.kind == "launch_again":
                 self._remember(entry)
         self._jobs = {j.name: _Job(j) for j in plan.jobs}
         self._stops: dict[tuple[str, int], Stop] = {}
@@ -318,7 +319,8 @@ class Watch:
                 self._note(Note("step_lost", _about(step, f"its seat died: {first or type(error).__name__}")))
             self._end(unit)
             return
-        progress = {s.id: progress_of(self._folder, s.host, s.id) for s in left}
+        again = made_again(e for s in left for e in self._notes.get(s.id, ()))
+        progress = {s.id: progress_of(self._folder, s.host, s.id, again.get(s.id, ())) for s in left}
         self._submit(replace(unit, steps=left, progress=progress))
 
     # -- stops and interrupts ----------------------------------------------------------------------

@@ -54,6 +54,8 @@ class _Controller:
 
     finals: dict[str, _Word] = field(default_factory=dict)
     lost_launches: dict[tuple[str, int], str] = field(default_factory=dict)
+    #: those in whose place a later session has made others
+    again: dict[tuple[str, int], str] = field(default_factory=dict)
     lost_hosts: dict[str, str] = field(default_factory=dict)
     stopped_jobs: set[str] = field(default_factory=set)
     interrupted: bool = False
@@ -95,6 +97,9 @@ def _read_controller(entries: list[Entry]) -> _Controller:
         elif entry.kind == "launch_lost":
             reason = str(data.get("reason") or "lost")
             state.lost_launches[step, int(data.get("launch", 0))] = reason
+        elif entry.kind == "launch_again":
+            reason = str(data.get("reason") or "cut short")
+            state.again[step, int(data.get("launch", 0))] = f"{reason}; made again when the run was resumed"
         elif entry.kind == "host":
             state.lost_hosts.pop(str(data.get("host")), None)
             if data.get("status") == "lost":
@@ -116,7 +121,8 @@ def _launches(step: StepPlan, log: StepLog, controller: _Controller) -> list[Lau
     for fault in log.faults:
         if fault.launch is not None:
             faults[fault.launch].append(fault.what)
-    given_up = {n: why for (s, n), why in controller.lost_launches.items() if s == step.id}
+    lost = {**controller.lost_launches, **controller.again}
+    given_up = {n: why for (s, n), why in lost.items() if s == step.id}
     return [
         classify(step, n, log.launches.get(n, []), faults[n], given_up.get(n, ""))
         for n in sorted({*log.launches, *given_up})
@@ -129,6 +135,7 @@ def _status(step: StepPlan, made: list[Launch], log: StepLog, controller: _Contr
     if step.lost:
         return Status.LOST, step.lost
     word = controller.finals.get(step.id)
+    made = [n for n in made if (step.id, n.number) not in controller.again or n.ending in FAILURES]
     failed = [n for n in made if n.ending in FAILURES]
     if failed:
         more = f" (and {len(failed) - 1} more of {len(made)} launches)" if len(failed) > 1 else ""
@@ -139,19 +146,21 @@ def _status(step: StepPlan, made: list[Launch], log: StepLog, controller: _Contr
     if word and word.status in (Status.FAILED, Status.LOST, Status.INVALID):
         return word.status, word.reason or "no reason given"
     given_up = [n for n in made if (step.id, n.number) in controller.lost_launches]
+    again = sum(1 for s, _ in controller.again if s == step.id)
     if given_up:
         return Status.LOST, f"launch {given_up[0].number}: {given_up[0].reason}"
     if word and word.status in (Status.STOPPED, Status.SKIPPED):
         return word.status, word.reason or "no reason given"
     if word:
-        return _status_of_done(step, made, log, word, step.job in controller.stopped_jobs)
+        return _status_of_done(step, made, log, word, step.job in controller.stopped_jobs, again)
     return _status_of_unfinished(step, made, controller)
 
 
 def _status_of_done(
-    step: StepPlan, made: list[Launch], log: StepLog, word: _Word, stopped_early: bool
+    step: StepPlan, made: list[Launch], log: StepLog, word: _Word, stopped_early: bool, again: int
 ) -> tuple[Status, str]:
-    """The controller says that it was done: do the journals bear it out?"""
+    """The controller says that it was done: do the journals bear it out? ``again``: launches that do not count, as others were
+    made in their place."""
     if not made and stopped_early:
         return Status.STOPPED, f"never started: {word.reason}"
     if not made:
@@ -166,8 +175,9 @@ def _status_of_done(
     invalid = [n for n in made if n.ending is Ending.INVALID]
     if invalid and len(made) - len(invalid) < (1 if stopped_early else step.launches.min):
         return Status.INVALID, f"launch {invalid[0].number}: {invalid[0].reason}"
-    if len(made) < needed or made[-1].number != len(made) - 1:
-        return Status.LOST, f"{len(made)} of {max(needed, made[-1].number + 1)} launches are in its journal"
+    there = len(made) + again
+    if there < needed or made[-1].number + 1 > there:
+        return Status.LOST, f"{there} of {max(needed, made[-1].number + 1)} launches are in its journal"
     mute = [n for n in made if n.ending is Ending.STOPPED and not n.has_result and step.workload != "command"]
     if mute:
         return Status.FAILED, f"launch {mute[0].number}: {mute[0].reason}"

@@ -48,7 +48,8 @@ from orchestrator.errors import InputError, RunFolderError
 #: step_skipped {host, job, step, reason}
 #: step_lost    {host, job, step, reason}
 #: step_invalid {host, job, step, reason}            its host was found broken
-#: launch_lost  {host, job, step, launch, reason}    its journal ends without an `ended`
+#: launch_lost  {host, job, step, launch, reason}    its journal ends without an `ended`, or it was ended by others
+#: launch_again {host, job, step, launch, reason}    cut short before the run was resumed: another one is made in its place
 #: stop         {job, host, reason, verdict}         a stop condition fired for the job; host empty: on all hosts
 #: interrupted  {signal}
 #: run_ended    {interrupted}
@@ -69,6 +70,7 @@ CONTROLLER_KINDS = (
     "step_lost",
     "step_invalid",
     "launch_lost",
+    "launch_again",
     "stop",
     "interrupted",
     "run_ended",

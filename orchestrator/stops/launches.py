@@ -35,6 +35,10 @@ class LaunchPolicy:
         """A launch of which no `ended` will come."""
         self._end("failed", {})
 
+    def forget(self) -> None:
+        """The launch under way does not count: another one is made in its place."""
+        self._result = None
+
     @property
     def made(self) -> int:
         """Launches that have ended."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,10 @@ from orchestrator.model.plan import Launches, StepPlan, StopSpec
 from orchestrator.transport.link import Completed
 
 
-def journal(launch: int) -> bytes:
+def journal(launch: int, reason: str = "exited") -> bytes:
     """What the agent writes of a launch: two seconds on the clock that `line` has."""
     parts = [line(launch, 0, "started"), line(launch, 1, "output", text="x")]
-    return b"".join([*parts, line(launch, 2, "ended", reason="exited", exit=0)])
+    return b"".join([*parts, line(launch, 2, "ended", reason=reason, exit=0)])
 
 
 class Agent:
@@ -39,6 +40,10 @@ class Agent:
         self.cuts: list[int] = []
         self.start_exit = 0
         self.follow_exit: dict[tuple[str, int], int] = {}
+        #: readers of a journal that are killed after its first line
+        self.readers_killed = 0
+        #: how a launch ends, where not by itself
+        self.reason: dict[tuple[str, int], str] = {}
         self.during: Callable[[str, int], None] = lambda _step, _launch: None
 
     def open(self, address: Address) -> OneLink:
@@ -85,8 +90,9 @@ class Follow:
         self.agent, self.step, self.launch, self.offset = agent, step, launch, offset
 
     def chunks(self) -> Iterator[bytes]:
-        data = journal(self.launch)[self.offset :]
-        if self.agent.follow_exit.get((self.step, self.launch)):
+        which = (self.step, self.launch)
+        data = journal(self.launch, self.agent.reason.get(which, "exited"))[self.offset :]
+        if self.agent.follow_exit.get(which) or self.agent.readers_killed:
             data = data[: data.index(b"\n") + 1]
         cut = self.agent.cuts.pop(0) if self.agent.cuts else None
         yield b"\n"  # a sign of life, not counted
@@ -97,6 +103,9 @@ class Follow:
             yield data[at : at + 100]
 
     def exit(self) -> int:
+        if self.agent.readers_killed:
+            self.agent.readers_killed -= 1
+            return -9
         return self.agent.follow_exit.get((self.step, self.launch), 0)
 
     def stderr(self) -> bytes:
@@ -183,12 +192,58 @@ def test_a_launch_whose_agent_is_gone_is_lost_and_the_others_go_on() -> None:
     assert (lost["step"], lost["launch"]) == (a.id, 0)
 
 
-def test_what_the_agent_will_not_start_fails_with_its_words() -> None:
+def test_a_reader_that_is_killed_is_replaced_and_the_launch_goes_on() -> None:
     a = step("a", "h")
     agent = Agent()
-    agent.start_exit = 5
+    agent.readers_killed = 2
+    pieces = run(agent, unit(a))
+    assert words(pieces)[a.id] == ("step_done", "1 launch")
+    assert bytes_of(pieces, a.id, 0) == journal(0)
+    assert len(agent.read_from) == 3
+
+
+def test_a_launch_that_others_have_stopped_is_lost_and_never_a_pass() -> None:
+    a = step("a", "h")
+    agent = Agent()
+    agent.reason[a.id, 0] = "stopped"
+    kind, why = words(run(agent, unit(a)))[a.id]
+    assert (kind, why) == ("step_lost", driving.STOPPED_BY_OTHERS)
+
+
+@pytest.mark.parametrize("how", ["agent gone", "stopped by others"])
+def test_in_a_resumed_run_what_was_cut_short_is_collected_and_made_again(how: str) -> None:
+    a = step("a", "h")
+    agent = Agent()
+    if how == "agent gone":
+        agent.follow_exit[a.id, 0] = 4
+    else:
+        agent.reason[a.id, 0] = "stopped"
+    rest = replace(unit(a), again=True, progress={a.id: Progress((), 0, 10)})
+    pieces = run(agent, rest)
+    assert words(pieces)[a.id] == ("step_done", "1 launch")
+    assert [p.data["launch"] for p in pieces if isinstance(p, Note) and p.kind == "launch_again"] == [0]
+    assert agent.started == [(a.id, 0), (a.id, 1)]
+    assert agent.read_from[0] == 10
+    assert bytes_of(pieces, a.id, 1) == journal(1)
+
+
+def test_in_a_resumed_run_a_new_launch_that_is_lost_is_lost() -> None:
+    a = step("a", "h")
+    agent = Agent()
+    agent.follow_exit[a.id, 0] = agent.follow_exit[a.id, 1] = 4
+    pieces = run(agent, replace(unit(a), again=True))
+    assert words(pieces)[a.id][0] == "step_lost"
+    assert agent.started == [(a.id, 0), (a.id, 1)]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(2, "step_failed"), (5, "step_lost"), (1, "step_lost")])
+def test_what_the_agent_will_not_start_ends_with_its_words(status: int, kind: str) -> None:
+    """A wrong order is the plan's fault, a full disk or a damaged agent the host's."""
+    a = step("a", "h")
+    agent = Agent()
+    agent.start_exit = status
     said = words(run(agent, unit(a)))[a.id]
-    assert said == ("step_failed", "the agent did not start it: spool: No space left on device")
+    assert said == (kind, "the agent did not start it: spool: No space left on device")
 
 
 def test_a_halt_stops_the_launch_under_way_and_never_begins_another() -> None:

@@ -110,6 +110,29 @@ def test_a_resumed_run_takes_the_word_of_its_last_session() -> None:
     assert one(good(), *words).status is Status.PASSED
 
 
+CUT = rf.launch_entries(STEP, 0, None, {})
+STOPPED = rf.launch_entries(STEP, 0, None, {"reason": "stopped", "exit": 0, "signal": None})
+
+
+@pytest.mark.parametrize("first", [CUT, STOPPED])
+def test_a_launch_that_was_made_again_counts_for_nothing(first: list[Entry]) -> None:
+    again = said("launch_again", "stopped when the run was", launch=0)
+    words = [said("step_lost"), ("run_started", {}), again, done(launches=2)]
+    outcome = one([*first, *good(1)], *words)
+    assert (outcome.status, outcome.launches, outcome.launches_ok) == (Status.PASSED, 2, 1)
+    assert outcome.reason.startswith("1 launch ok")
+    later = one([*first, *good(1)], *words, ("run_started", {}), done(launches=2))
+    assert later.status is Status.PASSED, "no later session takes that back"
+    alone = one([*first], *words[:3], done(launches=1))
+    assert alone.status is Status.LOST
+
+
+def test_a_violation_stands_though_its_launch_was_made_again() -> None:
+    bad = rf.launch_entries(STEP, 0, [rf.hello(STEP), rf.violation()], {})
+    words = [("run_started", {}), said("launch_again", launch=0), done(launches=2)]
+    assert one([*bad, *good(1)], *words).status is Status.FAILED
+
+
 def test_within_one_session_the_worst_word_counts() -> None:
     assert one(good(), done(), said("step_lost")).status is Status.LOST
     assert one(good(), said("step_lost"), done()).status is Status.LOST
