@@ -25,22 +25,25 @@ from orchestrator.transport import Connections, Opener, open_link
 
 def resume(name: str, request: Request, observer: RunObserver, interrupted: Callable[[], bool]) -> Ran:
     """``name`` as for `orch report`; of ``request`` its runs, argv, forks and patience count. What still runs on the hosts is gone on
-    with, what ended meanwhile is collected, a launch that was cut short is made again, what has failed stays failed. Raises InputError (no such run, sources that are others by now, a run under way), before
-    anything is touched."""
-    with Connections(open_link) as ways:
-        return _resume(name, request, observer, interrupted, ways.open)
-
-
-def _resume(
-    name: str, request: Request, observer: RunObserver, interrupted: Callable[[], bool], opener: Opener
-) -> Ran:
+    with, what ended meanwhile is collected, a launch that was cut short is made again, what has failed stays failed. Raises
+    InputError (no such run, sources that are others by now, a run under way), before anything is touched."""
     folder = RunFolder.open(request.runs, name)
+    with folder.held(), Connections(open_link) as ways:
+        return _rest(folder, request, observer, interrupted, ways.open)
+
+
+def _rest(
+    folder: RunFolder,
+    request: Request,
+    observer: RunObserver,
+    interrupted: Callable[[], bool],
+    opener: Opener,
+) -> Ran:
     try:
         plan = read_plan(folder.plan)
     except (OSError, ValueError, WireError) as e:
         raise InputError(str(folder.plan), f"is no plan: {e}") from e
-    with folder.held():
-        left = list(missing(folder, plan))
+    left = list(missing(folder, plan))
     if not left:
         observer.stage(f"{folder.id}: nothing is missing")
         return Ran(folder, rebuild(folder))

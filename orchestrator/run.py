@@ -143,7 +143,7 @@ def _execute(request: Request, observer: RunObserver, interrupted: Callable[[], 
     folder = RunFolder.create(request.runs, plan.name)
     folder.write("plan.json", plan.to_json())
     observer.stage(f"run {folder.id}; from another terminal: orch watch {folder.id}")
-    with log_to(folder):
+    with folder.held(), log_to(folder):
         _describe(folder, plan, playbook, inventory, found, built, request)
         observer.planned(plan, folder.id)
         return carry_out(
@@ -163,10 +163,11 @@ def carry_out(
     interrupted: Callable[[], bool],
     opener: Opener,
 ) -> Ran:
-    """``todo``: the plan with the steps that are still to be made, all of them or what an earlier session left."""
+    """``todo``: the plan with the steps that are still to be made, all of them or what an earlier session left. The caller holds
+    the folder."""
     # shipped while Ray starts, computed while it ends
     head = head_address(hosts[h] for h in plan.hosts)
-    with folder.held(), DriverSeats(plan.hosts, folder.path / "logs", head, plan.cluster) as seats:
+    with DriverSeats(plan.hosts, folder.path / "logs", head, plan.cluster) as seats:
         with _leases(folder, todo, hosts, built, request, observer, interrupted, opener) as leases:
             units = prepare(folder, todo, hosts, found, built, request, opener, leases.refused)
             with joined(seats, units, request.forks, folder.note, observer.stage, plan.cluster, opener):
