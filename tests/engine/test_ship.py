@@ -238,6 +238,20 @@ def test_the_next_run_goes_on_where_the_last_one_was_cut(
     assert ship(link, things, spool, pack=False).bytes_sent == len(CONTENT) - 300_000
 
 
+@pytest.mark.parametrize("cut", [0, 1, 150_000])
+def test_what_is_unpacked_as_it_arrives_is_sent_again_where_it_was_cut_and_nothing_of_it_stays(
+    link: Link, tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Backoff, "wait", lambda self, failed: None)
+    things, spool = blobs(tmp_path, CONTENT), tmp_path / "spool"
+    cutting = Cutting(link, [cut])
+    ship(cutting, things, str(spool))
+    assert len(cutting.sent) == 2
+    assert cutting.sent[1] > 150_000
+    assert Path(blob_path(str(spool), *things)).read_bytes() == CONTENT
+    assert {p.name for p in (spool / "blobs").iterdir()} == set(things)
+
+
 def test_a_damaged_part_is_not_gone_on_from_twice(link: Link, tmp_path: Path) -> None:
     things, spool = blobs(tmp_path, CONTENT), tmp_path / "spool"
     digest = next(iter(things))
