@@ -4,7 +4,8 @@
     explore_own.py PATH… [--seconds S] [--seed X]     PATH: a scenario_*.c, or a folder that holds some
     explore_own.py PATH… --replay TOKEN               the run of a token, a column per thread
 
-Exit status 0: nothing was found; 1: something was, and comes again from its token; 2: wrong usage, or it does not compile.
+Exit status 0: nothing was found; 1: something was, and comes again from its token; 2: wrong usage, or something does not compile or cannot
+be run: what does is explored all the same.
 How to write a scenario: docs/native/own_code.md. Needs cmake and gcc, and nothing of Python beyond its own library.
 """
 
@@ -34,8 +35,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first execution (default: 1)")
     parser.add_argument("--replay", metavar="TOKEN", help="one run that a violation named")
     asked = parser.parse_args(arguments)
+    status = 0
     try:
-        program = build(scenarios_of(asked.paths))
+        scenarios = scenarios_of(asked.paths)
+        try:
+            program = build(scenarios)
+        except BuildFailed as e:
+            rest = [scenario for scenario in scenarios if scenario not in e.files]
+            if not rest or rest == scenarios:
+                raise
+            print(f"explore_own.py: {e}", file=sys.stderr, flush=True)
+            program, status = build(rest), 2
     except BuildFailed as e:
         print(f"explore_own.py: {e}", file=sys.stderr)
         return 2
@@ -43,11 +53,15 @@ def main(arguments: Sequence[str]) -> int:
         return subprocess.run([program, "replay", asked.replay], check=False).returncode
     said = subprocess.run([program, "list", "--json"], capture_output=True, text=True, check=True)
     names = [bench["name"] for bench in json.loads(said.stdout)["benches"]]
-    return max([explore(program, name, asked.seconds, asked.seed) for name in names], default=0)
+    return max([status, *(explore(program, name, asked.seconds, asked.seed) for name in names)])
 
 
 class BuildFailed(Exception):
-    """Why there is no program; ``str`` is for a person."""
+    """Why there is no program; ``str`` is for a person. ``files``: the scenarios that do not compile, where it is that."""
+
+    def __init__(self, why: str, files: Sequence[Path] = ()) -> None:
+        super().__init__(why)
+        self.files = list(files)
 
 
 def scenarios_of(paths: Sequence[Path]) -> list[Path]:
@@ -71,23 +85,36 @@ def build(scenarios: Sequence[Path]) -> Path:
     name = hashlib.sha256("\n".join(map(str, scenarios)).encode()).hexdigest()[:12]
     folder = NATIVE / "build" / f"own-{name}"
     listed = ";".join(map(str, scenarios))
-    configure = ["cmake", "-S", NATIVE, "-B", folder, f"-DORCH_SCENARIOS={listed}"]
+    configure: list[str | Path] = ["cmake", "-S", NATIVE, "-B", folder, f"-DORCH_SCENARIOS={listed}"]
     configure += [
         "-DORCH_VARIANT=explore",
         "-DORCH_TESTS=OFF",
         "-DORCH_WERROR=OFF",
         f"-DORCH_BUILD_ID={digest}",
     ]
-    make = ["cmake", "--build", folder, "--parallel", str(os.cpu_count() or 1), "--target"]
-    # theirs first: what is wrong is most likely there
-    for command in (configure, [*make, *dict.fromkeys(s.stem for s in scenarios)], [*make, "orch-harness"]):
+    make: list[str | Path] = ["cmake", "--build", folder, "--parallel", str(os.cpu_count() or 1), "--target"]
+    run(configure)
+    # theirs first, each by itself: what is wrong is most likely there
+    failed = {}
+    for scenario in scenarios:
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except OSError as e:
-            raise BuildFailed(f"{command[0]} cannot be run: {e}; install cmake and gcc") from e
-        if done.returncode != 0:
-            raise BuildFailed(f"it does not compile:\n{errors_of(done.stdout + done.stderr)}")
+            run([*make, scenario.stem])
+        except BuildFailed as e:
+            failed[scenario] = str(e)
+    if failed:
+        raise BuildFailed("\n".join(f"{path.name}: {why}" for path, why in failed.items()), list(failed))
+    run([*make, "orch-harness"])
     return folder / "orch-harness-explore"
+
+
+def run(command: Sequence[str | Path]) -> None:
+    """Raises BuildFailed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as e:
+        raise BuildFailed(f"{command[0]} cannot be run: {e}; install cmake and gcc") from e
+    if done.returncode != 0:
+        raise BuildFailed(f"it does not compile:\n{errors_of(done.stdout + done.stderr)}")
 
 
 def digest_of(scenarios: Sequence[Path]) -> str:
@@ -107,8 +134,14 @@ def errors_of(said: str) -> str:
 
 def explore(program: Path, scenario: str, seconds: float, seed: int) -> int:
     """Runs one scenario and says what came of it in lines. 0, 1, or 2 where the explorer itself could not."""
-    command = [program, "run", scenario, "--seconds", str(seconds), "--seed", str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + GRACE_S)
+    command: list[str | Path] = [program, "run", scenario, "--seconds", str(seconds), "--seed", str(seed)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + GRACE_S)
+    except subprocess.TimeoutExpired:
+        print(
+            f"{scenario}: the explorer came to no end, {GRACE_S} s after its time was over", file=sys.stderr
+        )
+        return 2
     records = [json.loads(line) for line in done.stdout.splitlines()]
     counted = {r["name"]: r["value"] for r in records if r["type"] == "counter"}
     violations = [r for r in records if r["type"] == "violation"]
@@ -117,7 +150,13 @@ def explore(program: Path, scenario: str, seconds: float, seed: int) -> int:
             print(f"{scenario}: {done.stderr.strip()}", file=sys.stderr)
             return 2
         executions = counted.get("executions", 0)
-        bound = f", so at 99% confidence fewer than {4.61 / executions:.2g} of them do" if executions else ""
+        if not executions:
+            print(
+                f"{scenario}: no execution came to its end in {seconds:g} s: nothing is known of it",
+                file=sys.stderr,
+            )
+            return 2
+        bound = f", so at 99% confidence fewer than {4.61 / executions:.2g} of them do"
         print(f"{scenario}: nothing found in {executions:,.0f} executions{bound}")
         return 0
     for violation in violations:

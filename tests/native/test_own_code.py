@@ -18,7 +18,7 @@ TREIBER = NATIVE / "examples" / "treiber"
 
 def explore(*words: str | Path) -> subprocess.CompletedProcess[str]:
     tool = NATIVE / "tools" / "explore_own.py"
-    return subprocess.run([sys.executable, tool, *words], capture_output=True, text=True, timeout=240)
+    return subprocess.run([sys.executable, tool, *words], capture_output=True, text=True, timeout=1800)
 
 
 def test_a_planted_aba_is_found_and_comes_again_and_the_right_stack_is_clean() -> None:
@@ -54,6 +54,44 @@ def test_what_cannot_be_explored_is_said(tmp_path: Path, make: object, says: str
     for left in (NATIVE / "build").glob("own-*"):
         if not os.access(left / "orch-harness-explore", os.X_OK):
             shutil.rmtree(left)
+
+
+ENDLESS = """
+#include <pthread.h>
+#include "explore.h"
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static void nothing(void) {}
+static void sleep_on(unsigned thread) {
+    (void)thread;
+    pthread_mutex_lock(&lock);
+    explore_yield();
+    pthread_mutex_unlock(&lock);
+}
+static void run_on(unsigned thread) {
+    for (volatile unsigned i = thread; i != 2; i = thread) {
+    }
+}
+static const explore_scenario_t scenarios[] = {{"sleeps", 2, nothing, sleep_on, nothing}, {"runs_on", 2, nothing, run_on, nothing}};
+EXPLORE_SCENARIOS("mine", "", scenarios)
+"""
+
+
+def test_what_does_not_compile_or_never_ends_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """A lock of the system is held by a thread of the scenario that waits for its turn: all of them are one process, which sleeps."""
+    (tmp_path / "scenario_bad.c").write_text("#error not yet\n")
+    (tmp_path / "scenario_endless.c").write_text(ENDLESS)
+    done = explore(tmp_path, TREIBER / "scenario_treiber.c", "--seconds", "3")
+    assert done.returncode == 2
+    assert "scenario_bad.c: it does not compile" in done.stderr
+    assert "not yet" in done.stderr
+    for name, how in (("sleeps", "sleeps in the system"), ("runs_on", "runs on")):
+        found = rf"^{name}: endless: thread \d {how} and comes to no door \(execution 1\)$"
+        short = f"^{name}: no execution came to its end in 3 s: nothing is known of it$"  # on a machine with no time for it
+        assert re.search(f"{found}|{short}", done.stdout + done.stderr, re.MULTILINE), (
+            done.stdout + done.stderr
+        )
+    assert re.search(r"^treiber: nothing found in [1-9]", done.stdout, re.MULTILINE)
+    assert "Traceback" not in done.stderr
 
 
 def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
