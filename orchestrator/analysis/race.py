@@ -3,8 +3,8 @@ where none was found, what that is worth.
 
 A report's signature is the contract or the kind of report, and the functions that came together where they are known.
 A detector that reports code which holds locks is void: what it says of the subjects behind that gate counts
-neither for nor against them. A subject of which nothing was seen, or not all, is `unknown`. Where there are several subjects, a last
-finding says what the explorer has seen of all that nothing was found in.
+neither for nor against them. A subject of which nothing was seen, or not all, is `unknown`. Where there are several subjects, a
+first finding says what the explorer has seen of all that nothing was found in.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class _Job:
             found += [self._raced(subject, cluster) for cluster in clusters(believed)]
             if not believed:
                 found.append(self._clean(subject, void))
-        return [*found, *self._in_all(list(subjects))]
+        return [*self._in_all(list(subjects)), *found]
 
     # -- what was reported --------------------------------------------------------------------------------
 

@@ -99,7 +99,7 @@ def test_an_explorer_of_which_no_execution_ended_has_seen_nothing(tmp_path: Path
 def test_several_subjects_are_told_in_all_with_the_bound(tmp_path: Path) -> None:
     one, two, three = explored(0), explored(1, "reclaim_pair", "reclaim"), stressed(2)
     case = Case(tmp_path, one, two, three).clean(one, executions=400_000).clean(two, executions=600_000)
-    *_, found = races(case.clean(three).done())
+    found, *_ = races(case.clean(three).done())
     assert (found.subject, found.verdict, found.value) == ("j in all", Verdict.HOLDS, 1e6)
     assert "none found in 1,000,000 executions of 2 scenarios of 2 subjects" in found.summary
     assert "at 99% confidence fewer than 4.61e-06 per execution" in found.summary
@@ -107,7 +107,7 @@ def test_several_subjects_are_told_in_all_with_the_bound(tmp_path: Path) -> None
 
 def test_what_was_found_in_one_subject_is_counted_in_all(tmp_path: Path) -> None:
     one, two = explored(0), explored(1, "reclaim_pair", "reclaim")
-    *_, found = races(
+    found, *_ = races(
         Case(tmp_path, one, two).bad(one, violation(), status=1).clean(two, executions=10).done()
     )
     assert (found.subject, found.verdict) == ("j in all", Verdict.UNKNOWN)
