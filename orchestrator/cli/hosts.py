@@ -27,6 +27,13 @@ Inventory = Annotated[
     typer.Option("-i", "--inventory", help="Inventory file, or lab:NAME. Without it: this machine."),
 ]
 Limit = Annotated[str | None, typer.Option(help="Of those, only hosts that match this pattern too.")]
+MaxAge = Annotated[
+    str | None,
+    typer.Option(
+        "--max-age",
+        help="Do not ask hosts that were asked at most so long ago, such as 1h; default: ask all.",
+    ),
+]
 Forks = Annotated[int, typer.Option(min=1, max=256, help="Hosts that are contacted at the same time.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 
@@ -88,20 +95,33 @@ def facts(
     pattern: Pattern = "all",
     inventory: Inventory = None,
     limit: Limit = None,
+    max_age: MaxAge = None,
     forks: Forks = 32,
     as_json: Json = False,
 ) -> None:
     """What each host is; nothing is written there. Exit 3 where a host does not answer."""
     from agents.wire import encode
     from orchestrator.engine import survey
+    from orchestrator.model.units import in_words
 
-    found = survey.survey(addresses(pattern, inventory, limit), forks=forks)
+    found = survey.survey(
+        addresses(pattern, inventory, limit), forks=forks, max_age_s=seconds("--max-age", max_age)
+    )
     if as_json:
         known = {name: encode(fact) for name, fact in found.facts.items()}
-        _print({"facts": known, "unreachable": found.unreachable, "clock_offset_s": found.clock_offsets})
+        _print(
+            {
+                "facts": known,
+                "unreachable": found.unreachable,
+                "clock_offset_s": found.clock_offsets,
+                "age_s": found.ages,
+            }
+        )
     else:
         for name, fact in found.facts.items():
-            typer.echo(f"{name}\t{_summary(fact)}\tclock {found.clock_offsets[name]:+.3f} s")
+            age = found.ages.get(name)
+            when = f"clock {found.clock_offsets[name]:+.3f} s" if age is None else f"{in_words(age)} ago"
+            typer.echo(f"{name}\t{_summary(fact)}\t{when}")
         for name, why in found.unreachable.items():
             typer.echo(f"{name}\t{why}")
     _exit_by(not found.unreachable)
@@ -295,6 +315,16 @@ def _summary(fact: Facts) -> str:
     virtual = f", {fact.virtualisation}" if fact.virtualisation else ""
     parts = [f"{usable} CPUs", f"{len(fact.nodes)} node(s)", f"{gib:.1f} GiB", fact.cpu_model + virtual]
     return "\t".join([*parts, f"Linux {fact.kernel}", f"Python {fact.python}"])
+
+
+def seconds(option: str, text: str | None) -> float:
+    """A duration that an option gives, 0 where it is not given. Raises InputError."""
+    from orchestrator.model.units import UnitError, duration
+
+    try:
+        return duration(text) if text is not None else 0.0
+    except UnitError as e:
+        raise InputError(option, str(e), e.hint) from e
 
 
 def addresses(pattern: str, inventory: str | None, limit: str | None) -> list[Address]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.hosts import MaxAge, seconds
 from orchestrator.errors import InputError, InputErrors
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ def plan(
         Path | None,
         typer.Option(help="Facts from files: a folder with HOST.json, or one JSON file {host: facts}."),
     ] = None,
+    max_age: MaxAge = None,
     out: Annotated[Path | None, typer.Option(help="Write plan.json to this file.")] = None,
     forks: Annotated[int, typer.Option(min=1, max=256, help="Hosts asked at the same time.")] = 32,
     as_json: Annotated[bool, typer.Option("--json", help="Answer with the plan as JSON.")] = False,
 ) -> None:
     """Print the plan: jobs, cells, hosts, and an estimate of time. Hosts are asked what they are, and
     nothing is written there; with --facts none is contacted."""
-    made = _plan(file, inventory, limit, sets, facts, forks)
+    made = _plan(file, inventory, limit, sets, facts, (forks, seconds("--max-age", max_age)))
     text = made.to_json() if as_json or out is not None else ""
     if out is not None:
         try:
@@ -58,8 +60,9 @@ def _plan(
     limit: str | None,
     sets: list[str] | None,
     facts: Path | None,
-    forks: int,
+    asking: tuple[int, float],
 ) -> Plan:
+    """``asking``: how many hosts at a time, and how old facts at hand may be, seconds."""
     from orchestrator.bundle.build import default_source
     from orchestrator.cli.run import pairs
     from orchestrator.engine.names import benches_of, known_names
@@ -71,15 +74,17 @@ def _plan(
     names = known_names(benches_of(source), source)
     book, fleet = read(file, inventory_path(inventory), names, sets=pairs(sets), limit=limit)
     hosts = candidates(book, fleet, limit)
-    known, unreachable = _survey(fleet, hosts, forks) if facts is None else _from_files(facts, hosts)
+    known, unreachable = _survey(fleet, hosts, *asking) if facts is None else _from_files(facts, hosts)
     scenarios = names.scenarios() if "explore" in book.variants else {}
     return make_plan(book, fleet, known, unreachable, limit=limit, scenarios=scenarios)
 
 
-def _survey(fleet: Inventory, hosts: list[str], forks: int) -> tuple[dict[str, Facts], dict[str, str]]:
+def _survey(
+    fleet: Inventory, hosts: list[str], forks: int, max_age_s: float
+) -> tuple[dict[str, Facts], dict[str, str]]:
     from orchestrator.engine.survey import remarks, survey
 
-    found = survey([fleet.hosts[h] for h in hosts], forks=forks)
+    found = survey([fleet.hosts[h] for h in hosts], forks=forks, max_age_s=max_age_s)
     for text in remarks(found):
         print(f"orch: {text}", file=sys.stderr)
     return found.facts, found.unreachable

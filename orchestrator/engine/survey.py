@@ -15,6 +15,7 @@ from orchestrator.bundle.agent import agent_zipapp
 from orchestrator.errors import LinkError, RemoteFailed
 from orchestrator.fleet import preflight
 from orchestrator.fleet.facts import read_facts
+from orchestrator.fleet.known_facts import recall, remember
 from orchestrator.model.address import Address
 from orchestrator.transport import Backoff, Opener, open_link, open_retrying
 
@@ -33,6 +34,8 @@ class Survey(NamedTuple):
     unreachable: dict[str, str]
     #: host clock minus this machine's, seconds; see `read_facts`
     clock_offsets: dict[str, float]
+    #: seconds since it was asked, for hosts whose facts were at hand
+    ages: dict[str, float]
 
 
 def survey(
@@ -41,11 +44,22 @@ def survey(
     agent: Path | None = None,
     forks: int = FORKS,
     opener: Opener = open_link,
+    max_age_s: float = 0.0,
 ) -> Survey:
-    """At most ``forks`` hosts at a time, each bounded in time. ``agent``: its archive, None for ours."""
-    archive = agent or agent_zipapp()
-    found = Survey({}, {}, {})
-    for name, answer in on_each(addresses, lambda address: _ask(address, archive, opener), forks).items():
+    """At most ``forks`` hosts at a time, each bounded in time. ``agent``: its archive, None for ours. ``max_age_s``: a host that was
+    asked at most so long ago is not asked again."""
+    archive, every = agent or agent_zipapp(), list(addresses)
+    known = {a.name: at_hand for a in every if max_age_s > 0 and (at_hand := recall(a, max_age_s))}
+    found = Survey({}, {}, {}, {name: age for name, (_, age) in known.items()})
+    asked = on_each(
+        [a for a in every if a.name not in known], lambda address: _ask(address, archive, opener), forks
+    )
+    for address in every:
+        name = address.name
+        if name in known:
+            found.facts[name] = known[name][0]
+            continue
+        answer = asked[name]
         if isinstance(answer, LinkError):
             found.unreachable[name] = reason(answer)
         else:
@@ -114,7 +128,9 @@ def _caught(call: Callable[[Address], T], address: Address) -> T | LinkError:
 
 def _ask(address: Address, agent: Path, opener: Opener) -> tuple[Facts, float]:
     with contextlib.closing(open_retrying(address, Backoff(tries=2), opener)) as link:
-        return read_facts(link, agent, address.python, address.spool)
+        facts, clock_offset = read_facts(link, agent, address.python, address.spool)
+    remember(address, facts)
+    return facts, clock_offset
 
 
 def _ping(address: Address) -> float:

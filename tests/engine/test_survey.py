@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from pathlib import Path
@@ -35,8 +36,35 @@ def test_every_host_has_facts_or_a_reason(lab: Any, tmp_path: Path) -> None:
     assert "\n" not in "".join(found.unreachable.values())
 
 
+def test_a_host_that_was_asked_lately_is_not_asked_again_where_that_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCH_STATE", str(tmp_path / "state"))
+    here = Address(name="here", local=True, spool=str(tmp_path))
+    first = survey([here], max_age_s=3600)
+    assert first.ages == {}
+    again = survey([here], max_age_s=3600)
+    assert again.facts == first.facts
+    assert 0 <= again.ages["here"] < 3600
+    assert again.clock_offsets == {}
+    assert survey([here]).ages == {}
+    other = Address(name="here", local=True, spool=str(tmp_path / "other"))
+    assert survey([other], max_age_s=3600).ages == {}
+    (kept, _) = sorted((tmp_path / "state" / "facts").iterdir(), key=lambda p: p.stat().st_mtime_ns)
+    said = json.loads(kept.read_text())
+    for damage in (
+        json.dumps({**said, "asked": said["asked"] + 7200}),
+        json.dumps({**said, "asked": said["asked"] - 7200}),
+        json.dumps({**said, "facts": {}}),
+        "[]",
+        "{",
+    ):
+        kept.write_text(damage)
+        assert survey([here], max_age_s=3600).ages == {}
+
+
 def test_no_hosts_are_no_work() -> None:
-    assert survey([]) == ({}, {}, {})
+    assert survey([]) == ({}, {}, {}, {})
 
 
 def test_no_more_hosts_than_asked_for_are_contacted_at_once(
