@@ -11,6 +11,8 @@ cd "$root"
 mkdir -p dev proc sys tmp run root home mnt media boot "$DISK/vartmp" run/sshd
 chmod 1777 tmp "$DISK/vartmp"
 chmod 700 root
+# what lies below belongs to somebody whom a user's namespace does not know: it can be covered, and not be changed
+mkdir -p "$DISK/up/etc/ssh/lab"
 
 # the machine's own folders, each with what this host changes above it
 for folder in /*; do
@@ -49,9 +51,8 @@ echo "$BRING" | while read -r folder; do
 done
 
 hostname "$NAME"
+rm -f etc/hostname etc/hosts etc/ssh/lab/*
 echo "$NAME" >etc/hostname
-rm -rf etc/ssh/lab
-mkdir -p etc/ssh/lab
 cp "$KEYS"/* etc/ssh/lab/
 cp etc/ssh/lab/hosts etc/hosts
 chmod 600 etc/ssh/lab/host_key
@@ -61,7 +62,10 @@ $OWNER
 WHO
     grep -v "^$user:" /etc/passwd >etc/passwd.lab || true
     echo "$user:x:$uid:$gid::$home:/bin/sh" >>etc/passwd.lab
-    mv etc/passwd.lab etc/passwd
+    mv -f etc/passwd.lab etc/passwd
+    # the machine's own says of some users that they may not log in
+    rm -f etc/shadow
+    echo "$user:*:::::::" >etc/shadow
     mkdir -p ".$home"
 fi
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,13 +199,31 @@ def test_a_rack_that_does_not_come_up_leaves_nothing(state: Path, monkeypatch: p
     assert nothing_left(state / "labs" / "broken")
 
 
+@pytest.fixture
+def mine() -> Iterator[Path]:
+    """A folder that every user may go to."""
+    path = Path(tempfile.mkdtemp(prefix="orch-mine-"))
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def another_user(uid: int, gid: int) -> list[str]:
+    """What runs a command as a user who owns nothing here; where such a one cannot read this tree, as one to whom the kernel gives no
+    right over this machine, though he owns what root owns."""
+    real = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs"]
+    probe = subprocess.run([*real, *ORCH, "lab", "--help"], capture_output=True, check=False, cwd="/")
+    return real if probe.returncode == 0 else ["unshare", "--user", f"--map-user={uid}", f"--map-group={gid}"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="whoever is not root runs the other tests without root")
-def test_without_root_it_is_the_same(state: Path, tmp_path: Path) -> None:
-    # a user to whom the kernel gives no right over this machine, though he owns what root owns
-    user = ["unshare", "--user", "--map-user=5", "--map-group=60"]
+def test_without_root_it_is_the_same(mine: Path) -> None:
+    user = another_user(5, 60)
     probe = subprocess.run([*user, "unshare", "--user", "--map-root-user", "true"], check=False)
     if probe.returncode != 0:
         pytest.skip("this machine lets no user make namespaces")
+    if user[0] == "setpriv":
+        os.chown(mine, 5, 60)
     script = """
     orch() { "$@" || echo "exit $?"; }
     orch $ORCH lab up mine --hosts 2
@@ -214,15 +234,22 @@ def test_without_root_it_is_the_same(state: Path, tmp_path: Path) -> None:
     orch $ORCH lab fault mine revive h1
     orch $ORCH lab down mine
     """
-    environment = {**os.environ, "HOME": str(tmp_path), "ORCH": " ".join(ORCH)}
+    environment = {**os.environ, "HOME": str(mine), "ORCH": " ".join(ORCH)}
+    environment |= {"ORCH_STATE": str(mine / "state"), "TMPDIR": str(mine)}
     done = subprocess.run(
-        [*user, "sh", "-c", script], capture_output=True, text=True, timeout=240, check=False, env=environment
+        [*user, "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env=environment,
+        cwd="/",
     )
     lines = done.stdout.splitlines()
     assert lines[0] == "lab mine: 2 host(s) on 10.77.0.11 … 10.77.0.12, inventory -i lab:mine", done
     assert [host["ok"] for host in json.loads(lines[1])["hosts"]] == [True, True]
     assert lines[2:] == ["5", "h1", "h1 is dead", "h1 is alive", "lab mine is down"]
-    assert nothing_left(state / "labs" / "mine")
+    assert nothing_left(mine / "state" / "labs" / "mine")
 
 
 def test_what_cannot_be_had_is_said_with_what_can(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
