@@ -21,7 +21,7 @@ MEMORIES = ("local", "interleave", "node:K")
 LATER = frozenset(
     (
         *("gates", "include"),
-        *("numa", "drift"),
+        "numa",
         *("html", "openmetrics"),
     )
 )
