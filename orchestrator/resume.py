@@ -22,6 +22,9 @@ from orchestrator.results.rebuild import rebuild, statuses
 from orchestrator.run import Built, Ran, Request, RunObserver, begin_session, build, carry_out, log_to
 from orchestrator.transport import Connections, Opener, open_link
 
+#: Reasons of an `ended` that say nothing about what ran.
+_CUT = {"stopped": "stopped when the run was", "disk": "its disk was full", "error": "its agent gave up"}
+
 
 def resume(name: str, request: Request, observer: RunObserver, interrupted: Callable[[], bool]) -> Ran:
     """``name`` as for `orch report`; of ``request`` its runs, argv, forks and patience count. What still runs on the hosts is gone on
@@ -83,15 +86,17 @@ def _rest(
 
 
 def cut_short(folder: RunFolder, steps: Sequence[StepPlan]) -> Iterator[dict[str, Any]]:
-    """The launches that were stopped when the run was, as data of `launch_again` notes. Of those without an end the hosts know more."""
+    """The launches that no host can make whole any more, as data of `launch_again` notes: stopped with the run, given up by the agent,
+    or damaged in their journal. Of those that merely have no end yet the hosts know more."""
     already = made_again(read_journal(folder.controller_journal, []))
-    logs = read_steps(folder, steps)
-    for step in steps:
-        for number, entries in logs[step.id].launches.items() if step.id in logs else ():
-            ended = entries[-1] if entries[-1].kind == "ended" else None
-            if ended and ended.data.get("reason") == "stopped" and number not in already.get(step.id, ()):
-                about = {"host": step.host, "job": step.job, "step": step.id, "launch": number}
-                yield {**about, "reason": "stopped when the run was"}
+    about_step = {s.id: {"host": s.host, "job": s.job, "step": s.id} for s in steps}
+    for step, log in read_steps(folder, steps).items():
+        damaged = {f.launch: f.what for f in log.faults}
+        for number, entries in log.launches.items():
+            why = _CUT.get(str(entries[-1].data.get("reason"))) if entries[-1].kind == "ended" else None
+            why = why or damaged.get(number)
+            if why is not None and number not in already.get(step, ()):
+                yield {**about_step[step], "launch": number, "reason": why}
 
 
 def missing(folder: RunFolder, plan: Plan) -> Iterator[StepPlan]:

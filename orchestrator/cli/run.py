@@ -40,11 +40,15 @@ Patience = Annotated[
 
 @app.command("playbook")
 def playbook(
-    file: Annotated[Path, typer.Argument(help="The playbook.")],
+    file: Annotated[Path | None, typer.Argument(help="The playbook; none with --resume.")] = None,
     inventory: Inventory = None,
     limit: Limit = None,
     sets: Sets = None,
     check: Annotated[bool, typer.Option("--check", help="Validate and plan only; run nothing.")] = False,
+    resume_: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="RUN", help="Go on with that run instead, as it was planned."),
+    ] = None,
     runs: Runs = Path("runs"),
     forks: Forks = 32,
     patience: Patience = 30.0,
@@ -56,6 +60,16 @@ def playbook(
     Exit codes: 0 all hold, 1 violated or failed, 2 usage or input, 3 unknown or a host was lost,
     4 halted by a stop condition, 130 interrupted.
     """
+    if resume_ is not None:
+        if file is not None or check or inventory or limit or sets:
+            raise InputError(
+                "--resume",
+                "goes on with a run as it was planned, and takes no playbook, inventory or variable",
+            )
+        resume(resume_, runs=runs, forks=forks, patience=patience, metrics=metrics, as_json=as_json)
+        return
+    if file is None:
+        raise InputError("orch run playbook", "which playbook?", "orch run playbook FILE, or --resume RUN")
     if check:
         from orchestrator.cli.plan import plan
 
