@@ -15,7 +15,9 @@ import pytest
 from orchestrator.bundle.agent import agent_zipapp
 from orchestrator.engine.ship import blob_path, ship
 from orchestrator.errors import LoginRefused
+from orchestrator.fleet import lease
 from orchestrator.fleet.facts import read_facts
+from orchestrator.model.plan import LeasePlan
 from orchestrator.transport import Link, open_link
 
 pytestmark = [
@@ -66,6 +68,29 @@ def test_what_is_shipped_and_run_is_the_other_users(link: Link, folder: Path) ->
     assert Path(blob_path(shipped.spool, agent.stem)).stat().st_uid == NOBODY
     facts, _ = read_facts(link, agent, "/usr/bin/python3", shipped.spool)
     assert facts.spool_free_bytes > 0
+
+
+def test_a_lease_is_taken_kept_shown_and_given_back_as_the_other_user(lab: Any, folder: Path) -> None:
+    agent = agent_zipapp()
+    plan = LeasePlan(longest_s=600.0, busy="fail", patience_s=0.0, ttl_s=600.0, what="tests")
+    place = f"{folder}/place"
+    mine = lab.address(
+        "h1", become="nobody", spool=f"{folder}/spool", leases=place, python="/usr/bin/python3"
+    )
+    roots = lab.address("h1", leases=place)
+    with contextlib.closing(open_link(mine)) as link, contextlib.closing(open_link(roots)) as other:
+        held = lease.take(link, agent, mine, plan, "run-of-nobody", lease.id_of("run-of-nobody", "h1"))
+        assert isinstance(held, lease.Held)
+        assert {Path(p).stat().st_uid for p in (held.beat, place)} == {NOBODY}
+        assert f"\nUid:\t{NOBODY}\t" in link.run(["cat", f"/proc/{held.keeper}/status"]).stdout.decode()
+        assert lease.beat(link, held) == 0
+        refused = lease.take(other, agent, roots, plan, "run-of-root", lease.id_of("run-of-root", "h1"))
+        assert isinstance(refused, lease.Busy)
+        assert refused.run == "run-of-nobody"
+        assert lease.show(link, agent, mine)["lease"]["kept"]
+        assert lease.release(link, agent, mine, held.id)["released"]
+        assert lease.beat(link, held) == lease.ENDED
+        assert lease.show(other, agent, roots)["lease"] is None
 
 
 def test_a_user_that_is_not_there_is_a_refused_login(lab: Any) -> None:
