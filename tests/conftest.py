@@ -64,7 +64,7 @@ APART = {
 }
 #: One of each at a time: a Ray, a lab of sshds. Every other file is a group of its own.
 GROUPS = {
-    "ray": ("tests/run/", "tests/engine/test_spread.py"),
+    "ray": ("tests/run/", "tests/faults/", "tests/engine/test_spread.py"),
     "lab": (
         "tests/transport/",
         "tests/fleet/",
@@ -78,6 +78,7 @@ GROUPS = {
 #: What takes longest is begun first, so that no worker is left alone with it at the end.
 LONG = (
     "tests/native/test_ctest.py",
+    "tests/faults/",
     "tests/run/",
     "tests/native/test_leaks.py",
     *GROUPS["lab"],

@@ -1,0 +1,54 @@
+"""The fault matrix: nothing that a host has on its disk is lost or counted twice, nothing is left running, and the outcome says
+whose fault it was. `make test` has the quick scenes, `make test-slow` all; `python tests/faults/matrix.py` prints the table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rack_scenes
+import scenes
+from fault_table import Row, table
+
+from orchestrator.lab import loopback, rack
+
+pytestmark = [pytest.mark.ray, pytest.mark.sshd]
+
+
+@pytest.fixture(scope="module")
+def hosts(_own_state: None) -> Iterator[str]:
+    name = f"faults{os.getpid()}"
+    loopback.up(name, scenes.HOSTS)
+    yield name
+    loopback.down(name)
+
+
+def check(rows: list[Row]) -> None:
+    print(table(rows))
+    assert not [r for r in rows if r.wrong()], "\n" + table(rows)
+
+
+def test_what_befalls_workload_agent_link_and_host(tmp_path: Path, hosts: str) -> None:
+    check(scenes.ends(hosts, tmp_path / "runs"))
+
+
+def test_a_run_whose_controller_was_killed_is_resumed(tmp_path: Path, hosts: str) -> None:
+    check(scenes.resumed(hosts, tmp_path / "runs"))
+
+
+def test_a_disk_that_is_full_here_ends_the_run_until_there_is_room(tmp_path: Path, hosts: str) -> None:
+    check(scenes.disk_full_here(hosts, tmp_path / "runs"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.skipif(bool(rack.why_not()), reason=f"no rack here: {rack.why_not()}")
+def test_hosts_that_are_cut_off_stand_still_or_end(tmp_path: Path) -> None:
+    name = f"faultsrack{os.getpid()}"
+    rack.up(name, rack_scenes.HOSTS)
+    try:
+        check(rack_scenes.rack(name, tmp_path / "runs"))
+    finally:
+        loopback.down(name)
