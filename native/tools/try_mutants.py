@@ -17,7 +17,7 @@ score` writes it, and makes a scoreboard of what is printed: one JSON object per
     {"type": "unusable", "mutant", "report"}               the patch does not apply, or what it makes does not build
     {"type": "whole", "build"}                             nothing is missing
 
-Where it is broken off most is known by then: the explorer comes first, then the decoys, then every fault with one seed after the other.
+Where it is broken off most is known by then: the explorer comes first, then, with one seed after the other, the decoys and what the other detectors find.
 A mutant's subjects are those whose sources it changes; the explorer runs their scenarios, then those of others that the change reaches, any other
 detector their benches. A kill by the explorer is had again from its token. Answers of the same patch over the same sources are not asked for twice;
 the sources are those that the runs are made from, not the whole tree. Exit status 0, or 2 where nothing could be tried.
@@ -292,16 +292,15 @@ def find_void(asked: Asked) -> None:
 
 
 def rounds(faults: list[Fault], asked: Asked) -> list[Round]:
-    """In which order: who is broken off shall know most by then. First the explorer, which finds most, with all seeds, then whether the others are
-    silent about what is right, then they look for every fault with one seed after the other."""
+    """In which order: who is broken off shall know most by then. First the explorer, which finds most, and soon, with all seeds; then, with one seed after
+    the other, whether all are silent about what is right, and what the others find."""
     explorers = [d for d in asked.detectors if d.explores]
     others = [d for d in asked.detectors if not d.explores]
     decoys, planted = [f for f in faults if f.decoy], [f for f in faults if not f.decoy]
-    made = [
-        Round([*decoys, *planted], explorers, asked.seeds, True),
-        Round(decoys, others, asked.seeds, True),
-    ]
-    made += [Round(planted, others, [seed], seed == asked.seeds[-1]) for seed in asked.seeds]
+    made = [Round(planted, explorers, asked.seeds, True)]
+    for seed in asked.seeds:
+        last = seed == asked.seeds[-1]
+        made += [Round(decoys, asked.detectors, [seed], last), Round(planted, others, [seed], last)]
     return [r for r in made if r.faults and r.detectors]
 
 

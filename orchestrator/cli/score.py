@@ -28,7 +28,7 @@ def score(
         typer.Option("--detector", help=f"{DETECTED}; may be repeated."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trials of each mutant with each detector.")] = 5,
-    budget: Annotated[str, typer.Option(help="Longest time of one trial by the explorer.")] = "10s",
+    budget: Annotated[str, typer.Option(help="Most CPU time of one trial by the explorer.")] = "10s",
     stress: Annotated[str, typer.Option(help="Longest time of one trial by any other detector.")] = "2s",
     only: Annotated[list[str] | None, typer.Option(help="This mutant alone; may be repeated.")] = None,
     mutants: Annotated[
@@ -141,7 +141,7 @@ def _write(page: Path, board: dict[str, Any], asked: Asked) -> None:
         "day": dt.datetime.now(dt.UTC).date().isoformat(),
         "sources": f"commit {commit or 'not known'}",
         "machine": f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.2g} when this was written",
-        "trials": f"{len(asked.seeds)} seeds, at most {asked.budget_s:g} s each by the explorer and {asked.stress_s:g} s by any other, "
+        "trials": f"up to {len(asked.seeds)} seeds, at most {asked.budget_s:g} CPU seconds each by the explorer and {asked.stress_s:g} s by any other, "
         f"{asked.jobs} at a time",
     }
     try:

@@ -15,8 +15,9 @@ Record = Mapping[str, Any]
 
 
 def scoreboard(records: Iterable[Record], detectors: Sequence[str]) -> dict[str, Any]:
-    """``{total: {planted, killed, decoys, false_alarms, unusable, missing}, planned, detectors: {name: …}, mutants: [...], void, unusable}``: ``planned`` is how many patches there are. Seconds and
-    executions are those up to the kill, median and 90th percentile over mutants and seeds; None where there is none."""
+    """``{total: {planted, killed, decoys, false_alarms, unusable, missing}, planned, detectors: {name: …}, mutants: [...], void, unusable}``: ``planned`` is how many patches there are. Seconds (CPU
+    seconds of the explorer) and executions are those up to the kill, median and 90th percentile over mutants and seeds; None where there is none.
+    ``seeds_median``: of the trials of a mutant that were made."""
     listed = latest(records)
     trials: dict[str, list[Record]] = defaultdict(list)
     for r in listed:
@@ -108,6 +109,7 @@ def _detector(
         "planted": len(planted),
         "asked": len(asked),
         "killed": len(killed),
+        "seeds_median": _middle(m["by"][name]["seeds"] for m in asked),
         "with_every_seed": sum(m["by"][name]["kills"] == m["by"][name]["seeds"] for m in killed),
         "unique": sum(sum(bool(b["kills"]) for b in m["by"].values()) == 1 for m in killed),
         "false_alarms": sum(bool(m["by"].get(name, {}).get("kills")) for m in decoys),

@@ -11,7 +11,7 @@ INTRODUCTION = """\
 Every fault of `native/mutants` was planted, one at a time, and every detector looked for it ([how](race.md#what-would-have-been-found)). A detector
 has *killed* a fault that it reports with at least one seed; a kill is *unique* where no other detector has it; *false* are
 reports of decoys, which are correct and only look odd. Seconds and executions are those up to the report, median and 90th percentile over faults
-and seeds. *Replayed* is the share of kills that came again from their token, *switches* how often threads change in the run as it is shown."""
+and seeds; of the explorer, which has one thread, CPU seconds. *Replayed* is the share of kills that came again from their token, *switches* how often threads change in the run as it is shown."""
 
 
 def page(board: Mapping[str, Any], about: Mapping[str, str]) -> str:
@@ -36,6 +36,7 @@ def _lines(board: Mapping[str, Any], about: Mapping[str, str]) -> Iterator[str]:
     yield ""
     yield from _table(table(board))
     yield ""
+    yield from _seeds(board)
     yield from _kinds(board)
     yield from _left(board)
     yield "## Fault by fault"
@@ -59,6 +60,14 @@ def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(name.lower() for name in head)} |"
     yield f"|{'---|' * len(head)}"
     yield from (f"| {' | '.join(row)} |" for row in rest)
+
+
+def _seeds(board: Mapping[str, Any]) -> Iterator[str]:
+    told = (
+        f"{n} {d['seeds_median']:g}" for n, d in board["detectors"].items() if d["seeds_median"] is not None
+    )
+    yield f"Seeds that were tried of a fault, in the middle: {', '.join(told)}."
+    yield ""
 
 
 def _kinds(board: Mapping[str, Any]) -> Iterator[str]:
