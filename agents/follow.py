@@ -36,6 +36,7 @@ def follow(launch: Launch, offset: int, out: int = 1) -> int:
     try:
         if offset and _stood_at_end(launch, offset):
             return DONE
+        launch.hear()
         while True:
             # asked before the last look: what it wrote before it went is still read
             alive = waiter.alive()
@@ -50,6 +51,7 @@ def follow(launch: Launch, offset: int, out: int = 1) -> int:
                 return SUPERVISOR_GONE
             if waiter.wait():
                 _write(out, b"\n")
+            waiter.hear()
     finally:
         reader.close()
         waiter.close()
@@ -65,6 +67,7 @@ class _Waiter:
         self.pause = _SHORTEST_S
         self.spoke = time.monotonic()
         self.checked = 0.0
+        self.heard = time.monotonic()
 
     def alive(self) -> bool:
         if self.pidfd >= 0:
@@ -85,6 +88,13 @@ class _Waiter:
     def reset(self) -> None:
         self.pause = _SHORTEST_S
         self.spoke = time.monotonic()
+
+    def hear(self) -> None:
+        """Whoever reads takes what it is given."""
+        now = time.monotonic()
+        if now - self.heard >= KEEP_ALIVE_S:
+            self.heard = now
+            self.launch.hear()
 
     def wait(self) -> bool:
         """True where it is time for a sign of life."""

@@ -49,6 +49,8 @@ class Launch:
         self.journal = self.folder / "journal.ndjson"
         self.pid_file = self.folder / "pid"
         self.stop_file = self.folder / "stop"
+        #: when its journal was followed last, seconds since boot
+        self.heard_file = self.folder / "heard"
         self.log = self.folder / "agent.log"
 
     def claim(self, order: bytes) -> bool:
@@ -98,6 +100,19 @@ class Launch:
         if found is None or found.start != start or found.state in "ZX" or boot != boot_id():
             return None
         return pid
+
+    def hear(self) -> None:
+        """Somebody follows it at this moment."""
+        with contextlib.suppress(OSError):
+            part = self.folder / (".heard.%d" % os.getpid())
+            part.write_text("%.1f\n" % time.monotonic())
+            part.replace(self.heard_file)
+
+    def heard(self) -> float:
+        """By the monotonic clock, when it was followed last; 0.0 where that cannot be told."""
+        with contextlib.suppress(OSError, ValueError):
+            return float(self.heard_file.read_text())
+        return 0.0
 
     def state(self) -> str:
         if not self.order.exists():

@@ -255,6 +255,8 @@ def read_order(raw: bytes) -> Order:
         raise WireError("order.workload: unknown %r (known: %s)" % (order.workload, known))
     if not order.limits.wall_s > 0:
         raise WireError("order.limits.wall_s: must be more than 0")
+    if order.limits.alone_s is not None and not order.limits.alone_s > 0:
+        raise WireError("order.limits.alone_s: must be more than 0")
     if order.limits.output_bytes < 0 or order.limits.core_bytes < 0:
         raise WireError("order.limits: a number of bytes is negative")
     return order

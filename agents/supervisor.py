@@ -85,6 +85,8 @@ class Supervisor:
         #: when SIGKILL follows (again); None while nobody was told to end
         self.kill_at: Optional[float] = None
         self.give_up_at = float("inf")
+        #: when to ask whether anybody still follows
+        self.alone_at = float("inf")
         self.left_behind = False
         self.source: Optional[vitals.Source] = None
         self.health = Health()
@@ -144,6 +146,8 @@ class Supervisor:
             self.next_memory = self.began
         if every > 0:
             self.next_vitals = self.began
+        if self.order.limits.alone_s is not None:
+            self.alone_at = self.began + self.order.limits.alone_s
         self.own_rss = limits.rss_bytes([os.getpid()])
 
     def _environment(self) -> Dict[str, str]:
@@ -222,6 +226,8 @@ class Supervisor:
     def _wait_s(self) -> float:
         now = time.monotonic()
         due = min(self.next_memory, self.next_vitals, self.give_up_at)
+        if self.reason is None and self.status is None:
+            due = min(due, self.alone_at)
         if self.kill_at is None:
             due = min(due, self.began + self.order.limits.wall_s)
         else:
@@ -253,12 +259,22 @@ class Supervisor:
         if self.reason is None and self.status is None and now - self.began >= self.order.limits.wall_s:
             self._note("still running after %g s" % self.order.limits.wall_s)
             self._begin_end("timeout")
+        if self.reason is None and self.status is None and now >= self.alone_at:
+            self._look_for_company(now)
         if self.kill_at is not None and now >= self.kill_at:
             left = limits.descendants(os.getpid())
             limits.send([p.pid for p in left], signal.SIGKILL)
             self.kill_at = now + 0.25
             if self.give_up_at == float("inf"):
                 self.give_up_at = now + _UNKILLABLE_S
+
+    def _look_for_company(self, now: float) -> None:
+        longest = self.order.limits.alone_s
+        assert longest is not None
+        self.alone_at = max(self.began, self.launch.heard()) + longest
+        if now >= self.alone_at:
+            self._note("nobody has followed this for %g s" % longest)
+            self._begin_end("alone")
 
     def _begin_end(self, reason: str) -> None:
         """SIGTERM for all of it now, SIGKILL for what is left after the grace."""

@@ -36,10 +36,10 @@ PROTOCOL = 1
 ENTRY_KINDS = ("started", "record", "vital", "output", "health", "note", "ended")
 
 #: ``reason`` of an ``ended`` entry.
-#: exited: by itself · stopped: we asked · timeout: wall clock limit · memory: memory limit ·
+#: exited: by itself · stopped: we asked · timeout: wall clock limit · memory: memory limit · alone: nobody followed it for too long ·
 #: output: flooded its output · start_failed: could not be executed ·
 #: disk: the journal could not be written any more · error: the agent itself failed (``message`` says how)
-END_REASONS = ("exited", "stopped", "timeout", "memory", "output", "start_failed", "disk", "error")
+END_REASONS = ("exited", "stopped", "timeout", "memory", "alone", "output", "start_failed", "disk", "error")
 
 RECORD_TYPES = ("hello", "interval", "histogram", "history", "counter", "violation", "result")
 
@@ -76,6 +76,8 @@ class Limits:
     memory_bytes: Optional[int] = None
     output_bytes: int = 64 * 1024 * 1024
     core_bytes: int = 0
+    #: how long it goes on while nobody follows its journal; None: to its other limits
+    alone_s: Optional[float] = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,12 @@ from orchestrator.run import Built, Ran, Request, RunObserver, begin_session, bu
 from orchestrator.transport import Connections, Opener, open_link
 
 #: Reasons of an `ended` that say nothing about what ran.
-_CUT = {"stopped": "stopped when the run was", "disk": "its disk was full", "error": "its agent gave up"}
+_CUT = {
+    "stopped": "stopped when the run was",
+    "disk": "its disk was full",
+    "error": "its agent gave up",
+    "alone": "nobody followed it",
+}
 
 
 def resume(name: str, request: Request, observer: RunObserver, interrupted: Callable[[], bool]) -> Ran:

@@ -357,7 +357,9 @@ def order_of(unit: Unit, step: StepPlan, launch: int, at: float = 0.0) -> Order:
         seconds=step.seconds,
         interval_s=step.interval_s,
         seed=(step.seed + launch) % 2**63,
-        limits=Limits(unit.job.wall_s, unit.job.memory_bytes, core_bytes=_core_bytes(step)),
+        limits=Limits(
+            unit.job.wall_s, unit.job.memory_bytes, core_bytes=_core_bytes(step), alone_s=unit.job.alone_s
+        ),
         start_at=at,
     )
 

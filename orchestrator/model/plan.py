@@ -87,6 +87,8 @@ class JobPlan:
     #: wall-clock bound of one launch, seconds
     wall_s: float
     memory_bytes: int | None = None
+    #: how long a launch goes on without anybody who reads its journal, seconds; None: to its other limits
+    alone_s: float | None = None
     #: each launch begins at the same moment on all hosts
     together: bool = False
 
@@ -150,8 +152,8 @@ class Plan:
         if self.cluster == ClusterPlan():
             del head["cluster"]
         for job in head["jobs"]:
-            if not job["together"]:
-                del job["together"]
+            for unused in [key for key in ("together", "alone_s") if not job[key]]:
+                del job[unused]
         # not asdict: it copies every value of every step, and there may be ten thousand
         body = ",\n".join(dumps({**vars(s), "launches": vars(s.launches)}) for s in self.steps)
         return dumps(head)[:-1] + ',"steps":[\n' + body + "\n]}\n"

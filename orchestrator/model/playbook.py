@@ -72,10 +72,11 @@ class LaunchSpec(Strict):
 
 
 class LimitSpec(Strict):
-    """What one launch may use: wall clock and memory."""
+    """What one launch may use: wall clock and memory; and how long it goes on alone, without anybody who reads its journal."""
 
     wall: fields.Duration | None = None
     memory: fields.Size | None = None
+    alone: fields.Duration | None = None
 
 
 class Job(Strict):

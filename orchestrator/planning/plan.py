@@ -214,6 +214,7 @@ def _job_plan(job: Job) -> JobPlan:
         judges=_judges(job),
         wall_s=_wall(job),
         memory_bytes=job.limits.memory,
+        alone_s=job.limits.alone,
         together=job.together,
     )
 

@@ -6,16 +6,15 @@ import dataclasses
 import hashlib
 import json
 import resource
+import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from agents.wire import Entry
-
-if TYPE_CHECKING:
-    from tests.agents.conftest import Host
+from tests.agents.conftest import Host, wait_for
 
 HELLO = "import sys,time,os,signal\nsay=lambda t: (sys.stdout.write(t+chr(10)),sys.stdout.flush())\n"
 
@@ -126,6 +125,34 @@ def test_a_core_dump_is_kept_where_it_is_allowed(host: Host) -> None:
 def test_a_hanging_workload_ends_at_its_wall_clock_limit(host: Host) -> None:
     entries = host.run(host.order("sleep", "600", wall_s=0.5))
     assert (end(entries)["reason"], end(entries)["signal"]) == ("timeout", 15)
+
+
+def test_a_launch_that_nobody_follows_ends_when_it_has_been_alone_for_too_long(host: Host) -> None:
+    order = host.order("sleep", "600")
+    order = dataclasses.replace(order, limits=dataclasses.replace(order.limits, alone_s=0.5, wall_s=300.0))
+    host.start(order)
+    journal = host.launch_folder(order) / "journal.ndjson"
+    assert wait_for(lambda: b'"ended"' in journal.read_bytes())
+    entries = host.finish(order)
+    assert (end(entries)["reason"], end(entries)["signal"]) == ("alone", 15)
+    assert "nobody has followed this for 0.5 s" in notes(entries)
+
+
+def test_a_launch_that_is_followed_is_never_alone(host: Host) -> None:
+    order = host.order("sleep", "9")
+    order = dataclasses.replace(order, limits=dataclasses.replace(order.limits, alone_s=240.0, wall_s=300.0))
+    host.start(order)
+    with subprocess.Popen(
+        [*host.python, str(host.archive), "follow", "--spool", str(host.spool), *host.which(order)],
+        stdout=subprocess.PIPE,
+    ) as reader:
+        heard = host.launch_folder(order) / "heard"
+        assert wait_for(heard.exists)
+        first = heard.read_text()
+        assert wait_for(lambda: heard.read_text() != first), "again and again"
+        assert reader.stdout is not None
+        reader.stdout.read()
+    assert end(host.finish(order))["reason"] == "exited"
 
 
 def test_what_ignores_sigterm_is_killed_after_the_grace(host: Host) -> None:
