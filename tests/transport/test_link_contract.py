@@ -11,26 +11,25 @@ import pytest
 
 from orchestrator.errors import LinkTimeout, RemoteFailed
 from orchestrator.model.address import Address
-from orchestrator.transport import OPENERS, Connections, Link, RetryingLink, open_link
+from orchestrator.transport import OPENERS, Connections, Link, open_link, open_retrying
 
 pytestmark = pytest.mark.sshd
 
 BINARY = bytes(range(256)) * 20_000  # 5 MB with every byte value
 
 
-@pytest.fixture(scope="module", params=[*OPENERS, "retrying", "shared"])
+@pytest.fixture(scope="module", params=[*OPENERS, "retrying over shared"])
 def link(request: pytest.FixtureRequest) -> Iterator[Link]:
     local = Address(name="here", local=True)
     address = local if request.param == "local" else request.getfixturevalue("lab").address("h1")
     opened: Link
-    if request.param == "retrying":
-        opened = RetryingLink(address.name, lambda: open_link(address))
-    elif request.param == "shared":
-        opened = Connections(open_link).open(address)
-    else:
-        opened = open_link(address)
-    yield opened
-    opened.close()
+    with Connections(open_link) as ways:
+        if request.param == "retrying over shared":
+            opened = open_retrying(address, opener=ways.open)
+        else:
+            opened = open_link(address)
+        yield opened
+        opened.close()
 
 
 def shell(script: str) -> list[str]:
