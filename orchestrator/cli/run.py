@@ -252,8 +252,11 @@ def go(request: Request, as_json: bool, metrics: str | None = None) -> Ran:
 
 def go_on(name: str, request: Request, as_json: bool, metrics: str | None = None) -> Ran:
     """The rest of a run, likewise."""
+    from orchestrator.results.folder import RunFolder
     from orchestrator.resume import resume as rest
 
+    # hosts of a lab are reached from inside that lab
+    inventory_file(str(RunFolder.open(request.runs, name).path / "inventory.yml"))
     return _shown(lambda *watched: rest(name, request, *watched), as_json, metrics)
 
 

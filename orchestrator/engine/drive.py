@@ -33,6 +33,7 @@ STOP_S = 30.0
 
 #: Exit statuses of the agent (agents/main.py).
 BAD_ORDER = 2
+AGENTS_OWN = (BAD_ORDER, 5, 6, 70)
 NO_SUCH_LAUNCH = 3
 SUPERVISOR_GONE = 4
 
@@ -230,7 +231,10 @@ class _Host:
         if answer.exit == 0:
             return None
         said = answer.stderr.decode(errors="replace").strip().splitlines()
-        why = f"the agent did not start it: {said[-1] if said else f'exit status {answer.exit}'}"
+        words = said[-1] if said else f"exit status {answer.exit}"
+        if answer.exit not in AGENTS_OWN:
+            words = f"its copy on the host does not run (damaged?), and is shipped again when the run is resumed: {words}"
+        why = f"the agent did not start it: {words}"
         return "step_failed" if answer.exit == BAD_ORDER else "step_lost", why
 
     def follow(self, step: StepPlan, launch: int, offset: int) -> Iterator[bytes | str]:

@@ -243,7 +243,10 @@ def test_what_the_agent_will_not_start_ends_with_its_words(status: int, kind: st
     agent = Agent()
     agent.start_exit = status
     said = words(run(agent, unit(a)))[a.id]
-    assert said == (kind, "the agent did not start it: spool: No space left on device")
+    assert said[0] == kind
+    assert said[1].startswith("the agent did not start it: ")
+    assert said[1].endswith("spool: No space left on device")
+    assert ("damaged" in said[1]) is (status == 1)
 
 
 def test_a_halt_stops_the_launch_under_way_and_never_begins_another() -> None:

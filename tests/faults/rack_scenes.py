@@ -142,5 +142,5 @@ def _inventory(lab: str, folder: Path) -> Path:
         host.pop("ray", None)
         host["spool"] = SPOOL
     path = folder / "inventory.yml"
-    path.write_text(json.dumps(hosts))
+    path.write_text(json.dumps(hosts, indent=1))
     return path
