@@ -31,6 +31,8 @@ class Row:
     code_expected: int
     #: settings of the kernel; None where nothing was set
     restored: bool | None = None
+    #: entries that wait on a host which was out of reach when the run ended, for whoever resumes it
+    there: int = 0
 
     def wrong(self) -> list[str]:
         """What is not as it must be."""
@@ -48,12 +50,12 @@ class Row:
 
 def table(rows: Iterable[Row]) -> str:
     """For people: one line a cell."""
-    head = ("fault", "moment", "after", "lost", "twice", "left", "restored", "exit", "outcome")
+    head = ("fault", "moment", "after", "there", "lost", "twice", "left", "restored", "exit", "outcome")
     lines = [head]
     for r in rows:
         after = "–" if r.after_s is None else f"{r.after_s:.1f} s"
         restored = {None: "–", True: "yes", False: "NO"}[r.restored]
-        cells = (after, str(r.lost), str(r.twice), str(r.left), restored, str(r.code))
+        cells = (after, str(r.there), str(r.lost), str(r.twice), str(r.left), restored, str(r.code))
         bad = "; ".join(r.wrong())
         lines.append((r.fault, r.moment, *cells, r.outcome[:70] + (f"  WRONG: {bad}" if bad else "")))
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]

