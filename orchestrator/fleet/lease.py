@@ -24,6 +24,8 @@ from orchestrator.model.plan import LeasePlan
 from orchestrator.transport import Link
 
 ASK_S = 60.0
+#: an emulated host is so many times slower, on a busy machine
+EMULATED = 5.0
 BEAT_S = 20.0
 #: Exit statuses of a beat: what it was for is gone, or nobody keeps it.
 ENDED, UNKEPT = 3, 4
@@ -161,7 +163,8 @@ def ask(
     where = place(address)
     argv = [address.python, "-c", BOOTSTRAP, verb, "--spool", address.spool, *words]
     argv += ["--place", where] if where and placed else []
-    done = link.run(argv, stdin=agent.read_bytes(), timeout_s=ASK_S)
+    limit_s = ASK_S * (EMULATED if address.emulated else 1.0)
+    done = link.run(argv, stdin=agent.read_bytes(), timeout_s=limit_s)
     said = done.stderr.decode(errors="replace").strip().splitlines()
     if done.exit != 0:
         raise RemoteFailed(link.host, f"{verb}: {said[-1] if said else f'exit status {done.exit}'}")
