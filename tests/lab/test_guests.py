@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -105,16 +108,25 @@ def test_a_guest_is_a_host_of_so_many_nodes(state: Path, tmp_path: Path, shape: 
     assert (len(facts["cpus"]), len(facts["nodes"])) == (wanted.cpus, wanted.nodes)
     said = orch("lab", "exec", name, "h1", "--", "sh", "-c", "cat /sys/devices/system/node/node0/distance")
     assert [int(word) for word in said.stdout.split()] == [wanted.distance(0, n) for n in range(wanted.nodes)]
-    settings = ["--seconds", "1s", "--warmup", "100ms", "--set", "mib=4"]
-    code, _, _ = run_on(name, tmp_path / "runs", "workload", "numa_matrix", *settings)
-    assert code == 0
-    far = ["workload", "capability_check", "--placement", "remote", *settings[:4]]
-    code, _, folder = run_on(name, tmp_path / "far", *far)
-    assert code == 0
-    assert "emulated: true" in (folder / "inventory.yml").read_text()
-    step = json.loads((folder / "plan.json").read_text())["steps"][0]
-    home = next(node for node in range(wanted.nodes) if step["cpus"][0] in wanted.cpus_of(node))
-    assert step["mem"] in [f"node:{node}" for node in range(wanted.nodes) if node != home]
+    code, said, folder = run_on(name, tmp_path / "runs", "playbook", "playbooks/numa.yml")
+    assert code == 0, said
+    steps = {s["id"]: s for s in json.loads((folder / "plan.json").read_text())["steps"]}
+    far = next(s for s in steps.values() if s["placement"] == "remote")
+    home = next(node for node in range(wanted.nodes) if far["cpus"][0] in wanted.cpus_of(node))
+    assert far["mem"] in [f"node:{node}" for node in range(wanted.nodes) if node != home]
+    # the kernel of the guest has told for each page where it is
+    placed = {f["subject"]: f for f in said["findings"] if f["analysis"] == "placed"}
+    assert [(f["verdict"], f["value"] > 0.9) for f in placed.values()] == [("holds", True)] * 2, placed
+    assert f"memory {far['mem']}: " in placed[far["id"]]["summary"]
+    samples = pd.read_parquet(folder / "tables" / "samples.parquet")
+    matrix = samples[samples["bench"] == "numa_matrix"].set_index("metric")["value"]
+    for a in range(wanted.nodes):
+        assert all(matrix[f"latency_{a}_{b}_ns"] > 0 for b in range(wanted.nodes))
+    hosts = pd.read_parquet(folder / "tables" / "hosts.parquet").iloc[0]
+    assert hosts["emulated"]
+    assert "emulated" in hosts["marks"]
+    skipped = [s["skip"] for s in steps.values() if s["placement"] == "nodes:4"]
+    assert skipped == ([""] if wanted.nodes >= 4 else ["4 nodes, the host has 2 with CPUs that may be used"])
     life.kill(name, "h1")
     assert orch("lab", "status", name).returncode == 3
     assert life.revive(name, "h1").host("h1").alive
@@ -122,6 +134,71 @@ def test_a_guest_is_a_host_of_so_many_nodes(state: Path, tmp_path: Path, shape: 
     assert emulator is not None
     assert orch("lab", "down", name).returncode == 0
     assert not processes.alive(emulator)
+
+
+SETTINGS = "/sys/kernel/mm/transparent_hugepage/enabled /proc/sys/kernel/randomize_va_space /proc/sys/kernel/numa_balancing"
+#: of a host of a lab: in its spool
+PLACE = "/root/.cache/orch/place"
+TUNED = """
+orch: 1
+name: tuned
+lease: {for: 1h, ttl: 10m}
+tune: {thp: never, aslr: "off", numa_balancing: "off"}
+jobs:
+  - name: seen
+    workload: command
+    with: {argv: [sh, -c, "cat %s; sleep {{ seconds }}"]}
+vars: {seconds: 0}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.sshd
+@pytest.mark.timeout(1500)
+def test_the_kernel_of_a_guest_is_set_and_put_back_even_after_it_was_switched_off(
+    state: Path, tmp_path: Path
+) -> None:
+    guest.kernel()
+    up = orch("lab", "up", "set", "--numa", "4x2")
+    assert up.returncode == 0, up.stderr
+
+    def on(script: str) -> str:
+        done = orch("lab", "exec", "set", "h1", "--", "sh", "-c", script)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    before = on(f"cat {SETTINGS}")
+    assert "[never]" not in before
+    book = tmp_path / "tuned.yml"
+    book.write_text(TUNED % SETTINGS)
+    code, said, folder = run_on("set", tmp_path / "one", "playbook", str(book))
+    assert code == 0, said
+    seen = next((folder / "journal" / "h1").iterdir()).read_text()
+    assert "[never]" in seen
+    assert on(f"cat {SETTINGS}") == before
+
+    # everything of the run is killed, and the machine switched off: what its disk keeps is what was written down
+    argv = [*ORCH, "run", "playbook", str(book), "--set", "seconds=600", "-i", "lab:set"]
+    running = subprocess.Popen(
+        [*argv, "--runs", str(tmp_path / "two")], cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    try:
+        on("until ps -e -o args | grep -q '[s]leep 600'; do sleep 1; done")
+        kept = on(f"cat {PLACE}/tuned.json")
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    assert on(f"cat {SETTINGS}") != before
+    life.kill("set", "h1")
+    life.revive("set", "h1")
+    on(
+        f"mkdir -p -m 700 {PLACE}; printf %s {shlex.quote(kept.strip())} >{PLACE}/tuned.json; chmod 600 {PLACE}/*"
+    )
+    on("echo never >/sys/kernel/mm/transparent_hugepage/enabled")  # as whatever sets it at start would
+    code, said, folder = run_on("set", tmp_path / "three", "playbook", str(book))
+    assert code == 0, said
+    assert on(f"cat {SETTINGS}; ls {PLACE}") == before
+    life.down("set")
 
 
 @pytest.mark.slow
