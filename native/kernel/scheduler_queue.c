@@ -232,7 +232,7 @@ status_t scheduler_enqueue_wide(scheduler_lockfree_t *scheduler, task_t **tasks,
         }
     }
     if (count > 0) {
-        enqueue(scheduler, tasks, count, cpu < scheduler->cpu_count ? cpu : queue_pick(scheduler, tasks[0]));
+        enqueue(scheduler, tasks, count, cpu != SCHEDULER_ANY_CPU ? cpu : queue_pick(scheduler, tasks[0]));
     }
     return STATUS_OK;
 }
