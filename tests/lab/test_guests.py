@@ -106,8 +106,10 @@ def test_a_guest_is_a_host_of_so_many_nodes(state: Path, tmp_path: Path, shape: 
     assert "under KVM" in up.stderr or "emulated" in up.stderr
     facts = json.loads(orch("hosts", "facts", "-i", f"lab:{name}", "--json").stdout)["facts"]["h1"]
     assert (len(facts["cpus"]), len(facts["nodes"])) == (wanted.cpus, wanted.nodes)
-    said = orch("lab", "exec", name, "h1", "--", "sh", "-c", "cat /sys/devices/system/node/node0/distance")
-    assert [int(word) for word in said.stdout.split()] == [wanted.distance(0, n) for n in range(wanted.nodes)]
+    shown = orch("lab", "exec", name, "h1", "--", "sh", "-c", "cat /sys/devices/system/node/node0/distance")
+    assert [int(word) for word in shown.stdout.split()] == [
+        wanted.distance(0, n) for n in range(wanted.nodes)
+    ]
     code, said, folder = run_on(name, tmp_path / "runs", "playbook", "playbooks/numa.yml")
     assert code == 0, said
     steps = {s["id"]: s for s in json.loads((folder / "plan.json").read_text())["steps"]}
