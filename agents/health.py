@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Deque, Dict, Iterator, List
 
 from agents.facts import cpuinfo
 from agents.kernel_log import BROKEN, INSTEAD, PATH, STALLED, SUSPECT, KernelLog, Told, judge
@@ -21,6 +22,8 @@ _MOST_OF_A_KIND = 5
 CLOCK_STEP_S = 0.2
 #: A reading of both clocks that took longer says nothing.
 _READING_S = 0.02
+#: Of what the kernel has said since the launch began, whatever it was about.
+_KEPT_LINES = 200
 #: Interrupts are counted in a file that is long on a large machine.
 _INTERRUPTS_EVERY_S = 10.0
 
@@ -41,6 +44,8 @@ class Health:
     def __init__(self, root: str = "/") -> None:
         self._root = root.rstrip("/")
         self._log = KernelLog(os.environ.get(INSTEAD) or self._root + PATH)
+        #: what the kernel has said since the launch began, the last of it
+        self.kernel_lines: Deque[str] = deque(maxlen=_KEPT_LINES)
         self._told: Dict[str, int] = {}
         self._counts: Dict[str, int] = {}
         self._tainted = 0
@@ -87,6 +92,7 @@ class Health:
 
     def _kernel(self) -> Iterator[Told]:
         for text in self._log.lines():
+            self.kernel_lines.append(text)
             told = judge(text)
             if told is not None:
                 yield told

@@ -20,7 +20,7 @@ BROKEN, SUSPECT = "broken", "suspect"
 #: Broken on a machine; on a virtual one it may only mean that the hypervisor had no time for it.
 STALLED = "stalled"
 
-_MOST_RECORDS = 2000
+_MOST_RECORDS = 20000
 _RECORD_BYTES = 8192
 
 
@@ -74,16 +74,21 @@ def judge(text: str) -> Optional[Told]:
 
 
 class KernelLog:
-    """The log from its present end on. Where it may not be read there is nothing in it."""
+    """The log, from its present end on or whole. Where it may not be read there is nothing in it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, from_now: bool = True) -> None:
         self._fd = -1
         self._device = False
         self._rest = b""
         with contextlib.suppress(OSError):
             self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             self._device = stat.S_ISCHR(os.fstat(self._fd).st_mode)
-            os.lseek(self._fd, 0, os.SEEK_END)
+            os.lseek(self._fd, 0, os.SEEK_END if from_now else os.SEEK_SET)
+
+    @classmethod
+    def whole(cls) -> "KernelLog":
+        """All that is still kept of it."""
+        return cls(os.environ.get(INSTEAD) or PATH, from_now=False)
 
     @property
     def readable(self) -> bool:

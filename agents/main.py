@@ -7,6 +7,7 @@ supervisor is gone without `ended` · 5 this host cannot take it (disk full, spo
     status --spool S [--run R [--step ID --launch N]]
     stop   --spool S --run R --step ID --launch N [--wait SECONDS]
     facts  --spool S
+    evidence --spool S --run R --step ID --launch N      of a launch whose supervisor is gone: why
     sweep  --spool S [--run R] [--older-than SECONDS] [--live]
     environment --spool S                               what to make it from (JSON) on standard input
     take    --spool S --id ID --who W --run R --what T --ttl SECONDS --for SECONDS [--place P]
@@ -42,6 +43,7 @@ _OPTIONS: Dict[str, Set[str]] = {
     "follow": {"--spool", "--run", "--step", "--launch", "--offset"},
     "status": {"--spool", "--run", "--step", "--launch"},
     "stop": {"--spool", "--run", "--step", "--launch", "--wait"},
+    "evidence": {"--spool", "--run", "--step", "--launch"},
     "facts": {"--spool"},
     "environment": {"--spool"},
     "sweep": {"--spool", "--run", "--older-than", "--live"},
@@ -206,6 +208,10 @@ def _about_launch(verb: str, spool: Path, options: Dict[str, str]) -> int:
         raise _Failed(NO_SUCH_LAUNCH, "no such launch under %s" % one.folder)
     if verb == "status":
         return _answer(one.describe())
+    if verb == "evidence":
+        from agents.evidence import of_lost, piece
+
+        return _answer({"pieces": [piece(*found) for found in of_lost(one)]})
     if verb == "stop":
         from agents.sweep import stop
 

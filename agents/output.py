@@ -68,6 +68,8 @@ class Output:
         self.flooded = False
         #: something was written that must not be lost
         self.is_urgent = False
+        #: it told of a violation
+        self.violated = False
 
     def attach(self, name: str, fd: int) -> None:
         """``fd`` is closed when it ends, and registered until then with its `Stream` as data."""
@@ -148,6 +150,7 @@ class Output:
             return
         self._journal.add("record", record)
         self.is_urgent = self.is_urgent or kind in _AT_ONCE
+        self.violated = self.violated or kind == "violation"
 
     def _is_crowded(self) -> bool:
         """No room for what is left out first; counted, and said once."""

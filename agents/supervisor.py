@@ -15,8 +15,8 @@ import time
 import traceback
 from typing import Any, Dict, List, Optional, Set, Tuple
 
+from agents import evidence, limits, vitals
 from agents import launch as launches
-from agents import limits, vitals
 from agents.backtrace import backtrace, elsewhere
 from agents.health import Health
 from agents.journal import JournalFull, Writer
@@ -278,6 +278,8 @@ class Supervisor:
 
     def _begin_end(self, reason: str) -> None:
         """SIGTERM for all of it now, SIGKILL for what is left after the grace."""
+        if self.reason is None and reason != "stopped":
+            self._keep(evidence.of_processes(limits.descendants(os.getpid())))
         self.reason = self.reason or reason
         self._terminate()
 
@@ -346,6 +348,7 @@ class Supervisor:
         self.health.close()
         if self.output.flooded:
             self.reason = self.reason or "output"
+        self._keep_evidence()
         if self.output.left_out:
             self._note("%d intervals and vital signs were left out of the journal" % self.output.left_out)
         self.journal.add("ended", self._ended())
@@ -355,6 +358,21 @@ class Supervisor:
         with contextlib.suppress(OSError):
             self.journal.sync()
             self.journal.close()
+
+    def _keep(self, found: evidence.Piece) -> None:
+        self.journal.add("evidence", evidence.piece(*found))
+
+    def _keep_evidence(self) -> None:
+        """Of a launch that went wrong. Not where the journal itself is in trouble."""
+        code, number = _exit_and_signal(self.status)
+        wrong = code or number or self.output.violated or self.reason is not None
+        if not wrong or self.reason in ("stopped", "disk", "error"):
+            return
+        self._keep(evidence.of_host())
+        if self.health.kernel_lines:
+            self._keep(("kernel", list(self.health.kernel_lines)))
+        for found in evidence.of_files(self.launch.folder):
+            self._keep(found)
 
     def _ended(self) -> Dict[str, Any]:
         code, number = _exit_and_signal(self.status)

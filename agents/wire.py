@@ -28,12 +28,13 @@ PROTOCOL = 1
 #: ``output``   {stream: "stdout"|"stderr", text} a line that is no record; text is cut at 4096 characters
 #: ``health``   {level: "broken"|"suspect", what, text} of the host, as agents.health finds it: after "broken" nothing of the
 #:              launch counts
+#: ``evidence`` {name, lines} of a launch that went wrong, as agents.evidence finds it
 #: ``note``     {text} something the agent did on its own (stop requested, output capped, core kept)
 #: ``ended``    {reason, exit, signal, seconds, records, garbage, truncated, max_rss_bytes, core, message};
 #:              always last. ``exit``: status or null · ``signal``: number that killed it or null ·
 #:              ``core``: path on the host or "" · ``message``: one sentence for people, may be "" ·
 #:              ``max_rss_bytes``: of the process tree, 0 where it ended before it was looked at
-ENTRY_KINDS = ("started", "record", "vital", "output", "health", "note", "ended")
+ENTRY_KINDS = ("started", "record", "vital", "output", "health", "evidence", "note", "ended")
 
 #: ``reason`` of an ``ended`` entry.
 #: exited: by itself · stopped: we asked · timeout: wall clock limit · memory: memory limit · alone: nobody followed it for too long ·

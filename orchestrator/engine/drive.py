@@ -176,6 +176,8 @@ def _launch(host: _Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator
             yield Note("launch_again", {**about, "reason": gone})
             return
         step.over = gone
+        for piece in host.evidence(step.plan, number):
+            yield Note("evidence", {**about, **piece})
         yield Note("launch_lost", {**about, "reason": gone})
         yield _note(unit, step.plan, "step_lost", gone)
 
@@ -277,6 +279,19 @@ class _Host:
                     deadline.offset += len(lines)
                     yield lines
             return stream.exit()
+
+    def evidence(self, step: StepPlan, launch: int) -> list[dict[str, Any]]:
+        """What the host says of a launch that was lost; nothing where it does not answer."""
+        argv = [*self._agent("evidence"), *_which(self.unit, step, launch)]
+        try:
+            answer = self._open().run(argv, timeout_s=START_S)
+            pieces = json.loads(answer.stdout)["pieces"] if answer.exit == 0 else []
+        except LinkError:
+            self.close()
+            return []
+        except (ValueError, LookupError, TypeError):
+            return []
+        return [p for p in pieces if isinstance(p, dict)] if isinstance(pieces, list) else []
 
     def ask_to_stop(self, step: StepPlan, launch: int) -> None:
         """Over a link of its own, from another thread: the first one is busy following. Where the host

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 from rich.box import SIMPLE_HEAD
@@ -19,7 +20,7 @@ from orchestrator.report.again import rerun_command
 from orchestrator.report.figures import Figure, HostFigures, figures
 from orchestrator.report.words import clean, clip, duration, quantity, verdict_line
 from orchestrator.results.folder import RunFolder
-from orchestrator.results.launch import FAILURES
+from orchestrator.results.launch import FAILURES, Launch
 from orchestrator.results.rebuild import Rebuilt
 
 _STYLES = {"HOLDS": "bold green", "VIOLATED": "bold red", "UNKNOWN": "bold yellow"}
@@ -95,12 +96,22 @@ def _failures(rebuilt: Rebuilt, folder: RunFolder, console: Console) -> None:
         _say(console, f"  {names}: {clip(reason, _REASON)}", "red")
         for outcome in outcomes:
             launch = next((n for n in rebuilt.launches[outcome.step] if n.ending in FAILURES), None)
-            journal = folder.journal(outcome.host, outcome.step)
-            if journal.is_file():
-                _say(console, f"    look:  {journal}")
+            for place in _places(folder, outcome, launch):
+                _say(console, f"    look:  {place}")
             _say(console, f"    again: {rerun_command(folder, steps[outcome.step], launch)}")
     if len(failed) > SHOWN:
         _say(console, f"  and {len(failed) - SHOWN} more: {_query(rebuilt, 'steps', 'failed')}")
+
+
+def _places(folder: RunFolder, outcome: Outcome, launch: Launch | None) -> Iterator[Path]:
+    """Journal and evidence, as far as there are any."""
+    journal = folder.journal(outcome.host, outcome.step)
+    if journal.is_file():
+        yield journal
+    if launch is not None:
+        evidence = folder.evidence(outcome.host, outcome.step, launch.number)
+        if evidence.is_dir():
+            yield evidence
 
 
 def _query(rebuilt: Rebuilt, table: str, status: str) -> str:

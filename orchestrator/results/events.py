@@ -14,7 +14,7 @@ from orchestrator.results.launch import Ending, Launch
 Row = tuple[Any, ...]
 
 #: Numbers by the thousand, which have tables of their own.
-_ELSEWHERE = frozenset({"interval", "histogram", "history"})
+_ELSEWHERE = frozenset({"interval", "histogram", "history", "evidence"})
 
 
 def event_rows(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:
@@ -23,6 +23,8 @@ def event_rows(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iter
     for text in journals.controller_faults:
         yield (run, None, None, None, None, None, None, "fold", "fault", f"controller journal: {text}", "{}")
     for entry in journals.controller:
+        if entry.kind in _ELSEWHERE:
+            continue
         about = [_text(entry.data.get(k)) for k in ("host", "job", "step")]
         launch = entry.data.get("launch")
         number = launch if isinstance(launch, int) else None
@@ -60,7 +62,7 @@ def _kind(entry: Entry) -> str | None:
     if entry.kind == "vital":
         return None
     if entry.kind != "record":
-        return entry.kind
+        return None if entry.kind in _ELSEWHERE else entry.kind
     kind = str(entry.data.get("type", "record"))
     return None if kind in _ELSEWHERE else kind
 

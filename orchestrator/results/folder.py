@@ -8,6 +8,7 @@ runs/<id>/
   bundle.json            manifest of what was shipped
   journal/controller.ndjson         what the controller did, same line format as the agents' journals
   journal/<host>/<step>.ndjson      byte for byte what the agent on the host wrote
+  evidence/<host>/<step>/<launch>/  computed: of each launch that went wrong, what its journal holds about why, as text
   logs/                  Ray's and the transports' own logs
   tables/*.parquet       computed, can be deleted
   findings.json          computed
@@ -48,6 +49,7 @@ from orchestrator.errors import InputError, RunFolderError
 #: step_skipped {host, job, step, reason}
 #: step_lost    {host, job, step, reason}
 #: step_invalid {host, job, step, reason}            its host was found broken
+#: evidence     {host, job, step, launch, name, lines}    of a launch that was lost: what its host says about it
 #: launch_lost  {host, job, step, launch, reason}    its journal ends without an `ended`, or it was ended by others
 #: launch_again {host, job, step, launch, reason}    cut short before the run was resumed: another one is made in its place
 #: stop         {job, host, reason, verdict}         a stop condition fired for the job; host empty: on all hosts
@@ -69,6 +71,7 @@ CONTROLLER_KINDS = (
     "step_skipped",
     "step_lost",
     "step_invalid",
+    "evidence",
     "launch_lost",
     "launch_again",
     "stop",
@@ -170,6 +173,9 @@ class RunFolder:
 
     def journal(self, host: str, step: str) -> Path:
         return self.path / "journal" / _safe(host) / f"{_safe(step)}.ndjson"
+
+    def evidence(self, host: str, step: str, launch: int) -> Path:
+        return self.path / "evidence" / _safe(host) / _safe(step) / str(launch)
 
     def write(self, relative: str, text: str | bytes) -> Path:
         """Atomically: a reader sees the old file or the new one."""

@@ -24,6 +24,7 @@ from orchestrator.model.finding import Finding, Verdict, worst
 from orchestrator.model.outcome import Outcome, Status
 from orchestrator.model.plan import Plan, StepPlan
 from orchestrator.model.tables import TABLES_VERSION
+from orchestrator.results.evidence import write_evidence
 from orchestrator.results.fold import Folded, fold
 from orchestrator.results.folder import RunFolder, read_json
 from orchestrator.results.journals import Journals, read_journals, read_steps
@@ -68,6 +69,7 @@ def rebuild(folder: RunFolder, *, write: bool = True, spread: Spread = here) -> 
     if write:
         folder.write("findings.json", findings_json(folder.id, verdict, code, findings))
         write_tables(folder, tables)
+        write_evidence(folder, journals, folded)
     return Rebuilt(
         run=folder.id,
         plan=plan,

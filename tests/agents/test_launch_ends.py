@@ -33,7 +33,7 @@ def notes(entries: list[Entry]) -> str:
 
 def test_a_quiet_command_ends_with_its_exit_status(host: Host) -> None:
     entries = host.run(host.order("sh", "-c", "exit 3"))
-    assert [e.kind for e in entries] == ["started", "ended"]
+    assert [e.kind for e in entries] == ["started", "evidence", "ended"]
     assert (end(entries)["reason"], end(entries)["exit"], end(entries)["signal"]) == ("exited", 3, None)
 
 
@@ -217,7 +217,9 @@ def test_a_flood_after_the_time_limit_is_not_kept_either(host: Host) -> None:
     order = host.python_order(code, wall_s=0.4, output_bytes=200_000)
     entries = host.run(order)
     assert (end(entries)["reason"], end(entries)["signal"]) == ("timeout", 9)
-    assert (host.launch_folder(order) / "journal.ndjson").stat().st_size < 202_000
+    kept = sum(len(e.data["text"]) for e in entries if e.kind == "output")
+    assert kept < 200_000
+    assert (host.launch_folder(order) / "journal.ndjson").stat().st_size < 300_000  # evidence is there, too
 
 
 def test_a_line_without_end_is_a_flood_and_takes_no_memory(host: Host) -> None:

@@ -46,6 +46,10 @@ def test_every_bad_end_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     assert said["after"][1] == "needs segfault, which failed on local"
     assert ended.out.count("VIOLATED") == 1
     assert "Traceback" not in ended.out + ended.err
+    hang = next(run.glob("evidence/local/hang-*/0"))
+    assert "sleep 100" in (hang / "processes.txt").read_text()
+    assert f"look:  {hang}" in ended.out
+    assert not list(run.glob("evidence/local/fine-*"))
     assert (run / "junit.xml").is_file()
     assert json.loads((run / "json" / "steps.json").read_text())
 
