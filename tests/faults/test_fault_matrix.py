@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import rack_scenes
+import ray_scenes
 import scenes
 from fault_table import Row, table
 
@@ -38,8 +39,15 @@ def test_a_run_whose_controller_was_killed_is_resumed(tmp_path: Path, hosts: str
     check(scenes.resumed(hosts, tmp_path / "runs"))
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_here_ends_the_run_until_there_is_room(tmp_path: Path, hosts: str) -> None:
     check(scenes.disk_full_here(hosts, tmp_path / "runs"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", list(ray_scenes.VICTIMS))
+def test_what_becomes_of_ray_is_nothing_to_the_run(tmp_path: Path, hosts: str, what: str) -> None:
+    check(ray_scenes.killed(hosts, tmp_path / "runs", what))
 
 
 @pytest.mark.slow
