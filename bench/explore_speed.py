@@ -4,13 +4,14 @@
 
 Each round runs that loop (`harness_floor`, which draws numbers) and then the scenario by each strategy, on one CPU. A machine that is shared
 is quicker at one time than at another; so the last column has the median again as it would be at the quickest loop of all rounds: each round's rate
-times its loop's ns over that one's. Prints medians, and least and most of the rounds; and steps per execution.
+times its loop's ns over that one's, both by the processor's time. Prints medians, and least and most of the rounds; and steps per execution.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +32,18 @@ def metrics(program: str, *words: str) -> dict[str, float]:
     return {m["metric"]: m["value"] for m in json.loads(said.splitlines()[-1])["metrics"]}
 
 
+def processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def loop_ns(program: str) -> float:
+    """Of one turn of the loop, by the processor's time."""
+    before = processor_seconds()
+    made = metrics(program, "harness_floor", "--seconds", FLOOR_S, "--warmup", "0")
+    return (processor_seconds() - before) * 1e9 / (made["ops_per_second"] * float(FLOOR_S))
+
+
 def in_words(rates: Sequence[float]) -> str:
     return f"{statistics.median(rates):.4g} ({min(rates):.4g} … {max(rates):.4g})"
 
@@ -43,8 +56,7 @@ def main() -> int:
     floors: list[float] = []
     rates: dict[str, list[dict[str, float]]] = {name: [] for name in strategies}
     for turn in range(int(rounds)):
-        floor = bundle.variant("release").file
-        floors.append(metrics(floor, "harness_floor", "--seconds", FLOOR_S)["ns_per_op"])
+        floors.append(loop_ns(bundle.variant("release").file))
         for name in strategies:
             words = ["--seconds", seconds, "--seed", str(1 + turn * 10**9), "--set", f"strategy={name}"]
             rates[name].append(metrics(bundle.variant("explore").file, scenario, *words))
