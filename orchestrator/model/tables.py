@@ -83,7 +83,11 @@ TABLES: dict[str, tuple[Column, ...]] = {
             "s",
         ),
         _c("bytes_shipped", "int64", "bytes sent for agent and bundle, 0 where all was there", "B"),
-        _c("marks", "string", "why `emulated`: emulated, shared or oversubscribed, in words; else empty"),
+        _c(
+            "marks",
+            "string",
+            "why `emulated`: emulated, shared, oversubscribed or throttled, in words; else empty",
+        ),
     ),
     "steps": (
         _RUN,

@@ -1,4 +1,4 @@
-"""Why a host's figures are not those of the machine that it seems to be: emulated, shared with another, held back, or short of its CPUs.
+"""Why a host's figures are not those of the machine that it seems to be: emulated, shared with another, throttled, or short of its CPUs.
 
 A host with a mark is compared with nothing outside its run, and enters no baseline.
 """
@@ -34,8 +34,10 @@ def marks(
         usable = sum(c.allowed for c in fact.cpus)
         if 0 < fact.quota_cpus < usable:
             said.append(f"oversubscribed: {usable} CPUs, and the time of {fact.quota_cpus:g}")
-    samples = [e.data for entries in launches for e in entries if e.kind == "vital"]
-    steal = [s["steal"] for s in samples if isinstance(s.get("steal"), int | float)]
+    entries = [e for launch in launches for e in launch]
+    steal = [s for e in entries if e.kind == "vital" and isinstance(s := e.data.get("steal"), int | float)]
     if len(steal) >= _ENOUGH and fmean(steal) > STEAL_MOST:
         said.append(f"oversubscribed: {fmean(steal):.0f}% of its CPUs' time went to others")
+    if any(e.kind == "health" and e.data.get("what") == "throttled" for e in entries):
+        said.append("throttled: it was made slower while it was measured, by heat or power")
     return said

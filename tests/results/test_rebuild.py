@@ -134,6 +134,18 @@ def test_a_host_that_is_not_what_it_seems_is_marked_with_the_reason(
     assert (host["marks"], bool(host["emulated"])) == (said, bool(said))
 
 
+def test_a_host_that_was_throttled_while_it_was_measured_is_marked(tmp_path: Path) -> None:
+    step = rf.step()
+    entries = rf.launch_entries(step)
+    hot = {"level": "suspect", "what": "throttled", "text": "core_throttle_count: 3 more"}
+    told = dataclasses.replace(entries[1], seq=100, kind="health", data=hot)
+    builder = rf.Builder.make(tmp_path, rf.plan([step])).facts("h1")
+    builder.launch(step, [*entries[:-1], told, entries[-1]]).say("step_done", step)
+    host = rebuild(builder.finish()).tables["hosts"].iloc[0]
+    assert host["marks"].startswith("throttled: ")
+    assert host["emulated"]
+
+
 def test_two_hosts_of_one_kernel_are_marked_as_shared(tmp_path: Path) -> None:
     steps = [rf.step(host="h1"), rf.step(host="h2")]
     builder = rf.Builder.make(tmp_path, rf.plan(steps))
