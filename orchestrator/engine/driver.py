@@ -41,10 +41,12 @@ from orchestrator.model.plan import ClusterPlan
 _LOG = logging.getLogger(__name__)
 
 #: Ray starts in four seconds on an idle machine with two cores; a loaded one gets its time.
-READY_S = 120.0
+READY_S = 240.0
 LEAVE_S = 15.0
 #: How often a head is started for hosts to join: on a machine that has much to do Ray gives up after 30 s.
 HEADS = 3
+#: Between two attempts of a host to join again.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 60.0
 _TURN_S = 0.05
 #: A terminal sends these to all of its processes; the run decides, the driver follows.
 _NOT_ITS_OWN = (signal.SIGINT, signal.SIGHUP)
@@ -72,6 +74,8 @@ class DriverSeats:
         #: nodes of the cluster when the hosts had joined, the controller's among them
         self.nodes = 0
         self._join: Join | None = None
+        #: hosts that have joined at some time
+        self._members: set[str] = set()
         self._sending = threading.Lock()
         self._hosts = list(hosts)
         self._logs = logs
@@ -94,7 +98,7 @@ class DriverSeats:
 
     def join(self, join: Join) -> None:
         """Before any unit: wait until the head is there, then call ``join``: the hosts that it gives have seats of their own. From now on a
-        host whose node is lost joins again, and so do all where the driver is started again."""
+        host whose node is lost joins again as soon as it can, and so do all that had joined where the driver is started again."""
         self._join = join
         for _ in range(HEADS):
             if self._pipe is None:
@@ -102,7 +106,7 @@ class DriverSeats:
             while self._pipe is not None and self._ready_by != float("inf"):
                 self.next(_TURN_S)
             if self._pipe is not None:
-                self._join_in(None)
+                self._members.update(self._join_in(None))
                 self._await_nodes()
                 return
 
@@ -165,7 +169,7 @@ class DriverSeats:
             again = self._ready_by != float("inf") and self._head != ""
             self._ready_by, self._head = float("inf"), piece
             if again:
-                self._join_beside(None)
+                self._join_beside(sorted(self._members))
             return None
         if key == "placed":
             self.nodes = piece
@@ -209,22 +213,35 @@ class DriverSeats:
         with self._sending, contextlib.suppress(OSError):
             pipe.send(message)
 
-    def _join_beside(self, hosts: Sequence[str] | None) -> None:
+    def _join_beside(self, hosts: Sequence[str]) -> None:
         """Meanwhile their units are driven from here."""
         if self._join is not None:
-            threading.Thread(target=self._join_in, args=(hosts,), name="join", daemon=True).start()
+            threading.Thread(target=self._join_until, args=(hosts,), name="join", daemon=True).start()
 
-    def _join_in(self, hosts: Sequence[str] | None) -> None:
+    def _join_until(self, hosts: Sequence[str]) -> None:
+        """A host that was cut off comes back when it comes back."""
+        child, pause_s = self._child, FIRST_PAUSE_S
+        left = set(hosts)
+        while left and child is not None and child is self._child:
+            left -= set(self._join_in(sorted(left)))
+            until = time.monotonic() + pause_s
+            while left and child is self._child and time.monotonic() < until:
+                time.sleep(_TURN_S)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _join_in(self, hosts: Sequence[str] | None) -> list[str]:
+        """Those that have joined."""
         head, home, child = self._head, self._home, self._child
         if self._join is None or home is None:
-            return
+            return []
         try:
             joined = self._join(self._admission(head, home), hosts)
         except OSError as e:
             _LOG.error("no host joins the cluster: %s", e)
-            return
+            return []
         if child is self._child:
             self._send(("place", joined))
+        return joined
 
     def _admission(self, head: str, home: Path) -> Admission:
         return Admission(head, token_file(home).read_text(), self._plan, self._authority)

@@ -10,8 +10,10 @@ import json
 import platform
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,12 +69,19 @@ class Nodes:
         self._run, self._forks, self._opener = run, forks, opener
         self._members = {m.address.name: m for m in members}
         self.why: dict[str, str] = {}
+        #: a host that is lost joins again from another thread
+        self._busy = threading.Lock()
+        self._over = False
 
     def __bool__(self) -> bool:
         return bool(self._members)
 
     def join(self, admission: Admission, only: Sequence[str] | None = None) -> list[str]:
-        """The hosts that have joined, of ``only`` or all; bounded in time, at most ``forks`` at a time."""
+        """The hosts that have joined, of ``only`` or all; bounded in time, at most ``forks`` at a time. None once they have parted."""
+        with self._busy:
+            return [] if self._over else self._joined(admission, only)
+
+    def _joined(self, admission: Admission, only: Sequence[str] | None) -> list[str]:
         asked = [m.address for h, m in self._members.items() if only is None or h in only]
         answers = on_each(asked, lambda a: self._join(self._members[a.name], admission), self._forks)
         joined = []
@@ -85,8 +94,10 @@ class Nodes:
 
     def part(self) -> dict[str, str]:
         """End them all: host → what could not be ended, empty where nothing is left."""
+        self._over = True
         addresses = [m.address for m in self._members.values()]
-        answers = on_each(addresses, lambda a: self._part(self._members[a.name]), self._forks)
+        with self._busy:
+            answers = on_each(addresses, lambda a: self._part(self._members[a.name]), self._forks)
         return {h: a.what if isinstance(a, LinkError) else a for h, a in answers.items()}
 
     def _join(self, member: Member, admission: Admission) -> str:
@@ -148,7 +159,7 @@ def joined(
     nodes = Nodes(units[0].run, list(members.values()), forks, opener)
     say(f"{len(members)} host(s) join the Ray cluster")
     try:
-        seats.join(nodes.join)
+        seats.join(partial(_join_noted, nodes, note))
         note("cluster", {"nodes": seats.nodes, **asdict(plan)})
         for host in members:
             why = nodes.why.get(host, "there was no head")
@@ -161,6 +172,19 @@ def joined(
             note("node", {"host": host, "status": "left" if left else "parted", "reason": left})
             if left:
                 say(f"{host}: its Ray node is left: {left}")
+
+
+def _join_noted(
+    nodes: Nodes,
+    note: Callable[[str, dict[str, Any]], object],
+    admission: Admission,
+    only: Sequence[str] | None,
+) -> list[str]:
+    """``only`` are hosts that were nodes before."""
+    joined = nodes.join(admission, only)
+    for host in joined if only is not None else ():
+        note("node", {"host": host, "status": "joined", "reason": "again"})
+    return joined
 
 
 def _member(unit: Unit, seat: str) -> Member:
@@ -214,7 +238,8 @@ def _literal(host: str, *, resolve: bool = False) -> str:
     with contextlib.suppress(ValueError):
         return str(ip_address(host))
     if resolve:
-        with contextlib.suppress(OSError):
+        # the latter: what can be no name
+        with contextlib.suppress(OSError, UnicodeError):
             return str(socket.gethostbyname(host))
     return ""
 

@@ -48,14 +48,19 @@ class RaySeats:
         self._streams: dict[Any, tuple[Unit, Any, int | str]] = {}
 
     def place(self, hosts: Sequence[str]) -> None:
-        """From now on these have seats of their own, too."""
+        """From now on these have seats of their own, too. One on a node that was there before is of no use."""
         self._joined |= set(hosts)
+        for host in hosts:
+            self._seats.pop(host, None)
 
     def submit(self, unit: Unit) -> None:
         host = unit.address.name
         key: int | str = self._seat_of[host]
-        if host in self._joined and host in hosts_alive():
-            key = host
+        if host in self._joined:
+            if host in hosts_alive():
+                key = host
+            else:
+                self._part(host)
         if key not in self._seats:
             self._seats[key] = take_seat(host if key == host else None)
         seat = self._seats[key]

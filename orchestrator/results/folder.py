@@ -24,6 +24,7 @@ import json
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,6 +105,8 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._controller_seq: int | None = None
+        #: hosts join a cluster again from a thread of their own, and it is noted
+        self._noting = threading.Lock()
 
     @property
     def id(self) -> str:
@@ -199,11 +202,12 @@ class RunFolder:
         """One entry of the controller's journal; ``t`` is this machine's clock."""
         if kind not in CONTROLLER_KINDS:
             raise ValueError(kind)
-        if self._controller_seq is None:
-            self._controller_seq = sum(1 for _ in _lines(self.controller_journal))
-        entry = Entry(self._controller_seq, 0, time.time(), time.monotonic(), kind, data)
-        self._append(self.controller_journal, entry_line(entry).encode())
-        self._controller_seq += 1
+        with self._noting:
+            if self._controller_seq is None:
+                self._controller_seq = sum(1 for _ in _lines(self.controller_journal))
+            entry = Entry(self._controller_seq, 0, time.time(), time.monotonic(), kind, data)
+            self._append(self.controller_journal, entry_line(entry).encode())
+            self._controller_seq += 1
         return entry
 
     def mend(self, path: Path) -> None:

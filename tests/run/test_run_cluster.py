@@ -115,7 +115,7 @@ def test_four_hosts_and_the_controller_are_one_cluster_by_token_with_seats_on_th
     shell = f'head=$({sys.executable} -c "$0"); {sys.executable} -c "$1" $head wrong; unset RAY_AUTH_MODE; {sys.executable} -c "$1" $head none'
     smoke["jobs"] += [
         command("stranger", "sh", "-c", shell, FIND_HEAD, STRANGER),
-        command("look", sys.executable, "-c", LOOK),
+        {**command("look", sys.executable, "-c", LOOK), "together": True},
     ]
     path = tmp_path / "smoke.yml"
     path.write_text(json.dumps(smoke))
@@ -123,6 +123,10 @@ def test_four_hosts_and_the_controller_are_one_cluster_by_token_with_seats_on_th
     ((_, cluster),) = events(run, "cluster")
     assert cluster["nodes"] == 5
     names = [f"h{i}" for i in range(1, 5)]
+    ((_, barrier),) = events(run, "barrier")
+    assert (set(barrier["starts"]), barrier["waited_for"]) == (set(names), [])
+    assert barrier["skew_s"] >= 0.0
+    assert {data["host"] for _, data in events(run, "clock") if data["error_s"] is not None} == set(names)
     assert {data["host"]: data["at"] for _, data in events(run, "seat")} == {n: n for n in names}
     housekeeping = str(min(os.sched_getaffinity(0)))
     for host in names:
@@ -165,7 +169,11 @@ def test_a_host_without_ray_is_driven_over_ssh_and_it_is_said_why(hosts: str, tm
     changed.write_text(
         text[:first] + text[first:].replace(f'ray: "{sys.executable}"', 'ray: "/bin/false"', 1)
     )
-    ran = orch("run", "playbook", book(tmp_path, "true"), "-i", changed, "--runs", tmp_path / "runs")
+    told = orch("hosts", "list", "--status", "-i", changed, "--limit", "h1:h2").out.splitlines()
+    assert "driven over SSH: no Ray under /bin/false" in next(line for line in told if line.startswith("h1"))
+    assert "driven over SSH" not in next(line for line in told if line.startswith("h2"))
+    words: list[str | Path] = ["-i", changed, "--limit", "h1:h2", "--runs", tmp_path / "runs"]
+    ran = orch("run", "playbook", book(tmp_path, "true"), *words)
     assert ran.code == 0, ran.err
     run = only_run(tmp_path / "runs")
     why = {data["host"]: text for text, data in events(run, "node") if data["status"] == "apart"}
