@@ -29,6 +29,7 @@ from orchestrator.engine.clocks import with_clocks
 from orchestrator.engine.driver import DriverSeats
 from orchestrator.engine.leases import Leases
 from orchestrator.engine.names import benches_of, known_names
+from orchestrator.engine.nemesis import Nemesis
 from orchestrator.engine.nodes import head_address, joined
 from orchestrator.engine.resume import made_again, progress_of
 from orchestrator.engine.ship import Shipped, blob_path, ship
@@ -171,7 +172,9 @@ def carry_out(
         with _leases(folder, todo, hosts, built, request, observer, interrupted, opener) as leases:
             units = prepare(folder, todo, hosts, found, built, request, opener, leases.refused)
             with joined(seats, units, request.forks, folder.note, observer.stage, plan.cluster, opener):
-                watch = Watch(folder, plan, units, seats, observer, interrupted, statuses, leases.lost)
+                watch = Watch(
+                    folder, plan, units, seats, observer, interrupted, statuses, leases.lost, Nemesis(opener)
+                )
                 over = watch.run()
         if not any(spec.name in SPREADING for job in plan.jobs for spec in job.judges):
             seats.let_go()

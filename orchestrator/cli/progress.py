@@ -42,6 +42,8 @@ class Progress(Board):
 
     def note(self, kind: str, data: Mapping[str, Any]) -> None:
         self.noted(kind, data)
+        if kind == "nemesis":
+            self.say(f"{data['step']} launch {data['launch']}: nemesis {data['text']}")
         if kind == "interrupted":
             self.say(
                 "interrupted: stopping the hosts, then writing tables and report; again to leave at once"

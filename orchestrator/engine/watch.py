@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from agents.wire import Entry
 from orchestrator.engine.drive import INVALID, LOST, entries, halt_kind, halt_reason, stop_note
+from orchestrator.engine.nemesis import Nemesis
 from orchestrator.engine.resume import made_again, progress_of
 from orchestrator.engine.together import Together
 from orchestrator.engine.unit import Lines, Note, Piece, Ready, Unit
@@ -102,8 +103,10 @@ class Watch:
         interrupted: Callable[[], bool],
         judge: Judge,
         lost: Callable[[], Mapping[str, str]] = dict,
+        nemesis: Nemesis | None = None,
     ) -> None:
         """``lost``: host → why it may not be used any longer; asked several times a second."""
+        self._nemesis = nemesis or Nemesis()
         self._lost = lost
         self._given_up: set[str] = set()
         self._folder = folder
@@ -168,6 +171,8 @@ class Watch:
     def _watch(self) -> bool:
         while True:
             self._observer.turn()
+            for note in self._nemesis.said():
+                self._note(note)
             self._check_interrupt()
             self._check_lost()
             self._hand_out()
@@ -178,6 +183,8 @@ class Watch:
                 self._take(*got)
             elif self._interrupt_at is not None and time.monotonic() - self._interrupt_at > INTERRUPT_S:
                 break
+        for note in self._nemesis.close():
+            self._note(note)
         return self._interrupt_at is not None
 
     def _stop_without_a_word(self) -> None:
@@ -249,6 +256,7 @@ class Watch:
                 if meeting is not None:
                     meeting.heard(piece.host, entry)
                 self._observer.entry(unit, piece.step, entry)
+                self._nemesis.heard(unit, piece.step, entry)
                 self._feed(unit.job, unit.address.name, piece.step, entry)
                 if entry.kind == "health" and entry.data.get("level") == "broken":
                     self._give_up(piece.host, "quarantined", str(entry.data.get("text")))

@@ -78,6 +78,18 @@ class JudgeSpec:
 
 
 @dataclass(frozen=True)
+class NemesisSpec:
+    """A fault that befalls each host of a job while it measures: about every ``every_s``, for ``for_s`` (0: it is over at once).
+    ``use``: share of the memory; ``fault``: of a link."""
+
+    name: str
+    every_s: float
+    for_s: float = 0.0
+    use: float = 0.0
+    fault: str = ""
+
+
+@dataclass(frozen=True)
 class JobPlan:
     name: str
     workload: str
@@ -91,6 +103,7 @@ class JobPlan:
     alone_s: float | None = None
     #: each launch begins at the same moment on all hosts
     together: bool = False
+    nemesis: list[NemesisSpec] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -152,7 +165,7 @@ class Plan:
         if self.cluster == ClusterPlan():
             del head["cluster"]
         for job in head["jobs"]:
-            for unused in [key for key in ("together", "alone_s") if not job[key]]:
+            for unused in [key for key in ("together", "alone_s", "nemesis") if not job[key]]:
                 del job[unused]
         # not asdict: it copies every value of every step, and there may be ten thousand
         body = ",\n".join(dumps({**vars(s), "launches": vars(s.launches)}) for s in self.steps)

@@ -10,6 +10,7 @@ from agents.workloads import TABLE as WORKLOADS
 from orchestrator.model import fields, held, race
 from orchestrator.model.cluster import ClusterSpec
 from orchestrator.model.fields import Strict, wrong
+from orchestrator.model.nemesis import Nemesis
 
 #: Stop conditions that say how much a job is meant to do.
 _ENOUGH = ("duration", "operations", "confidence", "deadline")
@@ -99,6 +100,8 @@ class Job(Strict):
     limits: LimitSpec = LimitSpec()
     #: each launch begins at the same moment on all hosts
     together: bool = False
+    #: faults on purpose, while it measures
+    nemesis: list[Nemesis] = Field(default=[])
     #: of the first launch, as it is: to repeat one that failed. None: derived from the playbook's
     seed: int | None = Field(default=None, ge=0, lt=2**63)
 

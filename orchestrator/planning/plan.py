@@ -216,6 +216,7 @@ def _job_plan(job: Job) -> JobPlan:
         memory_bytes=job.limits.memory,
         alone_s=job.limits.alone,
         together=job.together,
+        nemesis=list(job.nemesis),
     )
 
 

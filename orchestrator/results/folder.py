@@ -54,6 +54,7 @@ from orchestrator.errors import InputError, RunFolderError
 #: launch_lost  {host, job, step, launch, reason}    its journal ends without an `ended`, or it was ended by others
 #: launch_again {host, job, step, launch, reason}    cut short before the run was resumed: another one is made in its place
 #: stop         {job, host, reason, verdict}         a stop condition fired for the job; host empty: on all hosts
+#: nemesis      {host, job, step, launch, fault, phase: "begin"|"end", text}   a fault on purpose
 #: interrupted  {signal}
 #: run_ended    {interrupted}
 CONTROLLER_KINDS = (
@@ -76,6 +77,7 @@ CONTROLLER_KINDS = (
     "launch_lost",
     "launch_again",
     "stop",
+    "nemesis",
     "interrupted",
     "run_ended",
 )

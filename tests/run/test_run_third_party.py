@@ -25,6 +25,10 @@ jobs:
   - name: figures
     workload: command
     with: {argv: [echo, rate=7], metrics: {rate: {regex: 'rate=(\S+)', unit: 1/s}}}
+  - name: vexed
+    workload: command
+    with: {argv: [sleep, 4]}
+    nemesis: [{jitter: {every: 1s, for: 1s}}]
 """
 
 WRONG = """
@@ -42,15 +46,19 @@ def test_steps_of_other_programs_end_as_any_other(tmp_path: Path) -> None:
     (tmp_path / "p.yml").write_text(PLAYBOOK)
     done = orch("run", "playbook", tmp_path / "p.yml", "--runs", tmp_path / "runs")
     assert done.code == 0, done.err + done.out
-    assert "3 of 3 planned cells ran" in done.out
+    assert "4 of 4 planned cells ran" in done.out
     (folder,) = (tmp_path / "runs").iterdir()
     samples = pd.read_parquet(folder / "tables" / "samples.parquet")
     assert {"neighbours", "wake", "figures"} == set(samples["job"])
     assert samples[samples["metric"] == "rate"]["value"].tolist() == [7.0]
     latencies = pd.read_parquet(folder / "tables" / "latencies.parquet")
     assert latencies["metric"].tolist() == ["latency"]
+    events = pd.read_parquet(folder / "tables" / "events.parquet")
+    faults = events[events["kind"] == "nemesis"]
+    assert set(faults["job"]) == {"vexed"}
+    assert faults["text"].tolist()[0] == "begin: jitter for 1 s"
     steps = pd.read_parquet(folder / "tables" / "steps.parquet")
-    assert steps["status"].tolist() == ["passed"] * 3
+    assert steps["status"].tolist() == ["passed"] * 4
 
 
 def test_what_is_wrong_with_their_settings_is_said_before_anything_runs(tmp_path: Path) -> None:
