@@ -252,9 +252,29 @@ static void finish_alone(void) {
     shared_free(deque);
 }
 
+// One item at a time, and two who ask and take by force: the gate comes back to what it was, but for the count of its changes.
+static void run_gate(unsigned thread) {
+    for (uint64_t left = thread == 0 ? 2 + explore_draw(2) : 1 + explore_draw(2); left > 0; left--) {
+        void *got[1] = {NULL};
+        if (thread == 0) {
+            plain_store_u32(&items[pushed]->value, pushed);
+            pushed++;
+            EXPLORE_EXPECT(deque_push(deque, items[pushed - 1]), "S1");
+            got[0] = explore_draw(4) != 0 ? deque_pop(deque) : NULL;
+        } else {
+            (void)(deque_ask(deque) && explore_draw(3) != 0 && deque_force(deque));
+            got[0] = deque_steal(deque, got, 1) == 1 ? got[0] : NULL;
+        }
+        if (got[0] != NULL) {
+            take(got[0]);
+        }
+    }
+}
+
 static const explore_scenario_t scenarios[] = {
     {"deque_short", 2, set_up_short, run_short, finish_short},
     {"deque_alone", 1, set_up_alone, run_alone, finish_alone},
+    {"deque_gate", 3, set_up_short, run_gate, finish_short},
     {"deque_fenced", 2, set_up_fenced, run, finish},
     {"deque_fenced_three", 3, set_up_fenced, run, finish},
     {"deque_asymmetric", 2, set_up_asymmetric, run, finish},
