@@ -19,6 +19,7 @@ from orchestrator.model.address import Address
 from orchestrator.transport import open_retrying
 
 _MAKE_S = 600.0
+_ASK_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,18 @@ def bootstrap(
 def _one(address: Address, house: Wheelhouse, agent: Path) -> Ready:
     began = time.monotonic()
     with contextlib.closing(open_retrying(address)) as link:
-        _refuse(address.name, preflight.probe(link, address.python, address.spool), house)
+        state = preflight.probe(link, address.python, address.spool)
+        order = house.order()
+        # whole, or not there at all; and then it is no matter that it has left little room for another
+        there = f"{state.values.get('spool', '')}/env/{order['key']}"
+        if link.run(["test", "-d", there], timeout_s=_ASK_S).exit == 0:
+            return Ready(there, made=False, bytes_sent=0, seconds=time.monotonic() - began)
+        _refuse(address.name, state, house)
         blobs = {agent.stem: agent, **house.files}
         # wheels are packed already
         shipped = ship(link, blobs, address.spool, pack=False)
         argv = [address.python, blob_path(shipped.spool, agent.stem), "environment", "--spool", shipped.spool]
-        done = link.run(argv, stdin=json.dumps(house.order()).encode(), timeout_s=_MAKE_S)
+        done = link.run(argv, stdin=json.dumps(order).encode(), timeout_s=_MAKE_S)
     if done.exit != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         words = said[-1].removeprefix("orch agent: ") if said else f"exit {done.exit}"
