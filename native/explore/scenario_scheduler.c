@@ -220,6 +220,7 @@ static void hand_in_some(void) {
         batch[count++] = &jobs[handed++]->task;
     }
     bool wide = count == 0 || explore_draw(2) == 0;
+    EXPLORE_EXPECT(scheduler_cpus(scheduler) == 1, "S6: CPUs have gone");
     if (!wide) {
         scheduler_enqueue_batch(scheduler, batch, count, explore_draw(2) == 0 ? UINT8_MAX : 0);
     }

@@ -1,7 +1,8 @@
 #include "placed.h"
 
-#include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,17 +36,32 @@ static void ask(uintptr_t begin, uintptr_t end, found_t *found) {
         }
 }
 
-/* Every private range that can be written and is no file's. */
+/* A line of maps: begin-end permissions offset device inode [path]. Whether the range is private, can be written and is no file's. */
+static bool is_memory(const char *line, uintptr_t *begin, uintptr_t *end) {
+    char *at = NULL;
+    *begin = strtoull(line, &at, 16);
+    if (*at != '-')
+        return false;
+    *end = strtoull(at + 1, &at, 16);
+    if (strncmp(at, " rw-p ", 6) != 0)
+        return false;
+    at += 6;
+    for (int passed = 0; passed < 2; passed++) { // offset and device
+        at += strcspn(at, " ");
+        at += strspn(at, " ");
+    }
+    char *after = NULL;
+    return strtoul(at, &after, 10) == 0 && after != at;
+}
+
 static void ask_all(found_t *found) {
     FILE *maps = fopen("/proc/self/maps", "re");
     if (!maps)
         return;
-    char line[512], may[5];
+    char line[512];
     for (int ranges = 0; ranges < RANGES_MAX && fgets(line, sizeof line, maps);) {
-        uintptr_t begin, end;
-        unsigned long inode;
-        int n = sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*s %*s %lu", &begin, &end, may, &inode);
-        if (n != 4 || inode != 0 || strcmp(may, "rw-p") != 0)
+        uintptr_t begin = 0, end = 0;
+        if (!is_memory(line, &begin, &end))
             continue;
         ask(begin, end, found);
         ranges++;

