@@ -31,6 +31,7 @@ from orchestrator.engine.leases import Leases
 from orchestrator.engine.names import benches_of, known_names
 from orchestrator.engine.nemesis import Nemesis
 from orchestrator.engine.nodes import head_address, joined
+from orchestrator.engine.reboot import Reboots
 from orchestrator.engine.resume import made_again, progress_of
 from orchestrator.engine.ship import Shipped, blob_path, ship
 from orchestrator.engine.survey import Survey, remarks, survey
@@ -172,14 +173,41 @@ def carry_out(
         with _leases(folder, todo, hosts, built, request, observer, interrupted, opener) as leases:
             units = prepare(folder, todo, hosts, found, built, request, opener, leases.refused)
             with joined(seats, units, request.forks, folder.note, observer.stage, plan.cluster, opener):
-                watch = Watch(
-                    folder, plan, units, seats, observer, interrupted, statuses, leases.lost, Nemesis(opener)
-                )
-                over = watch.run()
+                over = _watched(folder, plan, hosts, units, seats, observer, interrupted, leases, opener)
         if not any(spec.name in SPREADING for job in plan.jobs for spec in job.judges):
             seats.let_go()
         folder.note("run_ended", {"interrupted": over})
         return Ran(folder, _compute(folder, plan, seats.spread))
+
+
+def _watched(
+    folder: RunFolder,
+    plan: Plan,
+    hosts: Mapping[str, Address],
+    units: Sequence[Unit],
+    seats: DriverSeats,
+    observer: RunObserver,
+    interrupted: Callable[[], bool],
+    leases: Leases,
+    opener: Opener,
+) -> bool:
+    """Whether it was interrupted."""
+    reboots = Reboots(hosts, folder.note, observer.stage)
+    try:
+        return Watch(
+            folder,
+            plan,
+            units,
+            seats,
+            observer,
+            interrupted,
+            statuses,
+            leases.lost,
+            Nemesis(opener),
+            reboots.gone,
+        ).run()
+    finally:
+        reboots.close()
 
 
 def _leases(

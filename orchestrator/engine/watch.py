@@ -104,9 +104,12 @@ class Watch:
         judge: Judge,
         lost: Callable[[], Mapping[str, str]] = dict,
         nemesis: Nemesis | None = None,
+        gone: Callable[[str, str], None] = lambda _host, _why: None,
     ) -> None:
-        """``lost``: host → why it may not be used any longer; asked several times a second."""
+        """``lost``: host → why it may not be used any longer; asked several times a second. ``gone``: told of a host that is given
+        up, and why; must return at once."""
         self._nemesis = nemesis or Nemesis()
+        self._gone = gone
         self._lost = lost
         self._given_up: set[str] = set()
         self._folder = folder
@@ -281,6 +284,7 @@ class Watch:
         if note.kind == "launch_lost":
             self._feed(self._jobs[note.data["job"]].plan, note.data["host"], note.data["step"], entry)
         elif note.kind == "host" and note.data.get("status") in ("lost", "quarantined"):
+            self._gone(str(note.data["host"]), str(note.data["reason"]))
             self._feed_lost(note.data["host"], entry)
 
     def _feed_lost(self, host: str, entry: Entry) -> None:

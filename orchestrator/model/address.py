@@ -43,6 +43,8 @@ class Address:
     leases: str = ""
     #: seconds for dialling, key exchange and login, each
     connect_timeout_s: float = 10.0
+    #: command on the controller that boots the host anew; empty: there is none
+    reboot: tuple[str, ...] = ()
     #: its figures never enter a baseline
     emulated: bool = False
     #: interpreter on the host that has Ray, with which it joins the cluster of a run, or `ANY_RAY`; empty: driven from the controller

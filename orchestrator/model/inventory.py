@@ -77,6 +77,7 @@ class HostSpec(Strict):
     spool: str | None = Field(default=None, min_length=1)
     leases: str | None = Field(default=None, pattern="^/")
     labels: dict[str, str] | None = None
+    reboot: list[str] | None = Field(default=None, min_length=1)
     emulated: bool | None = None
     ray: bool | str | None = None
     lab: str | None = None
@@ -292,6 +293,8 @@ class _Builder:
             merged = self._settings(host)
             if merged.get("local") and self.raw["hosts"].get(host, {}).get("ssh"):
                 yield Problem(("hosts", host), "is both `local` and reached over `ssh`", "leave one out")
+            if merged.get("local") and merged.get("reboot"):
+                yield Problem(("hosts", host), "`reboot` is for other hosts than this machine")
             if merged.get("local") and merged.get("become"):
                 yield Problem(("hosts", host), "`become` is for hosts over ssh", "run orch itself by sudo")
 
@@ -371,6 +374,7 @@ class _Builder:
             leases=merged.get("leases", ""),
             ray=_ray(merged.get("ray", False)),
             connect_timeout_s=10.0 if timeout is None else duration(timeout),
+            reboot=tuple(merged.get("reboot", ())),
             emulated=merged.get("emulated", False),
             labels=merged.get("labels", {}),
             lab=merged.get("lab"),
@@ -408,6 +412,7 @@ def written(address: Address) -> dict[str, Any]:
         "leases": address.leases or None,
         "ray": True if address.ray == ANY_RAY else address.ray or None,
         "labels": dict(address.labels) or None,
+        "reboot": list(address.reboot) or None,
         "emulated": address.emulated or None,
         "lab": address.lab,
     }

@@ -39,6 +39,7 @@ from orchestrator.errors import InputError, RunFolderError
 #: host         {host, status: "ok"|"lost"|"quarantined", reason, clock_offset_s, bytes_shipped}
 #: lease        {host, status: "held"|"refused"|"released"|"gone"|"left", reason, put_in_order?, restored?, not_restored?}
 #: cluster      {nodes, tls, health, ports, object_store_bytes}   Ray's, once the hosts have joined; nodes: how many, the controller's included
+#: reboot       {host, exit, said, reason}    the user's command that boots it anew; exit: its status, null where it has none
 #: node         {host, status: "joined"|"apart"|"parted"|"left", reason}   of the Ray cluster; apart: driven over SSH
 #: seat         {host, job, at}   the job is driven on the host itself, which calls itself so
 #: clock        {host, offset_s, error_s, used_s, reason}   the host's wall clock minus this machine's, and by how much that may be wrong
@@ -61,6 +62,7 @@ CONTROLLER_KINDS = (
     "run_started",
     "host",
     "lease",
+    "reboot",
     "cluster",
     "node",
     "seat",
