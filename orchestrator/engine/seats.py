@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.engine.drive import drive
 from orchestrator.engine.unit import Note, Piece, Unit
 from orchestrator.fleet.cluster import RAYS_OWN
-from orchestrator.fleet.seat import HOSTS_PER_SEAT, Halt, hosts_alive, take_seat
+from orchestrator.fleet.seat import HOSTS_PER_SEAT, Halt, here_alive, hosts_alive, take_seat
 from orchestrator.model.address import Address
 from orchestrator.transport import Connections, Link, open_link
 from orchestrator.transport.local import LocalLink
@@ -109,11 +109,16 @@ class RaySeats:
                 seat.go.remote(key, at)
 
     def _look(self) -> tuple[str, BaseException] | None:
-        """A seat whose node is gone may say nothing for ever."""
-        away = {key for _, _, key in self._streams.values() if isinstance(key, str)}
-        if not away or time.monotonic() - self._looked < LOOK_S:
+        """A seat whose node is gone may say nothing for ever, and a new one waits for ever where the node of this machine is: raises
+        NodeLost then, for that takes another Ray."""
+        if time.monotonic() - self._looked < LOOK_S:
             return None
         self._looked = time.monotonic()
+        if not here_alive():
+            raise NodeLost("the Ray node of this machine is gone")
+        away = {key for _, _, key in self._streams.values() if isinstance(key, str)}
+        if not away:
+            return None
         gone = away - hosts_alive()
         for stream, (unit, _, key) in list(self._streams.items()):
             if key in gone:

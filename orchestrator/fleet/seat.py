@@ -114,6 +114,13 @@ def hosts_alive() -> set[str]:
     return {each[HOST_LABEL] for each in labels if HOST_LABEL in each}
 
 
+def here_alive() -> bool:
+    """Whether the cluster still holds the node of this machine for alive."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id() in {node.get("NodeID") for node in _alive()}
+
+
 def nodes_alive() -> int:
     """How many nodes it holds for alive, this machine's among them."""
     return len(_alive())

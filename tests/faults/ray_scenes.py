@@ -9,7 +9,7 @@ import psutil
 from fault_table import Row
 from orch_process import wait_for
 from scenes import end, has_plan
-from stage import LAST, MEASURE, WARMUP, Cell, Stage, hold
+from stage import LAST, MEASURE, WARMUP, Cell, Stage, ended_with, hold
 from test_run_when_ray_dies import command_of, driver, head
 
 Victim = Callable[[psutil.Process], psutil.Process]
@@ -43,16 +43,19 @@ def killed(lab: str, runs: Path, what: str) -> list[Row]:
     for cell in cells:
         hold(cell)
     process = stage.start()
-    wait_for(lambda: process.poll() is not None or (has_plan(runs) and all(stage.has(c) for c in cells)))
-    orch = psutil.Process(process.pid)
-    victim, first = VICTIMS[what](orch), driver(orch)
-    victim.kill()
-    if what != "seat":
-        wait_for(
-            lambda: (
-                process.poll() is not None or not first.is_running() or first.status() == psutil.STATUS_ZOMBIE
+    with ended_with(process):
+        wait_for(lambda: process.poll() is not None or (has_plan(runs) and all(stage.has(c) for c in cells)))
+        orch = psutil.Process(process.pid)
+        victim, first = VICTIMS[what](orch), driver(orch)
+        victim.kill()
+        if what != "seat":
+            wait_for(
+                lambda: (
+                    process.poll() is not None
+                    or not first.is_running()
+                    or first.status() == psutil.STATUS_ZOMBIE
+                )
             )
-        )
-    for cell in cells:
-        (stage.launch(cell) / "go").touch()
+        for cell in cells:
+            (stage.launch(cell) / "go").touch()
     return stage.rows(end(process), 0)

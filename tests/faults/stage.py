@@ -6,7 +6,7 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -227,6 +227,16 @@ class Stage:
             if entry.data.get("text") == f"tick {cell.at};":
                 return entry.t
         return 0.0
+
+
+@contextlib.contextmanager
+def ended_with(process: subprocess.Popen[str]) -> Iterator[None]:
+    """A scene that goes wrong leaves no run behind."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
 
 
 def hold(cell: Cell) -> None:
