@@ -162,10 +162,16 @@ def variants_of(job: Job) -> list[str]:
     return list(job.matrix.get("variant", [job.variant]))
 
 
+#: how a field that holds no text holds an expression
+_EXPRESSION = {"type": "string", "pattern": r"^\{\{.*\}\}$"}
+
+
 def playbook_schema() -> dict[str, Any]:
     """JSON Schema of a playbook file, for editors."""
     schema = Playbook.model_json_schema(by_alias=True)
     job = schema["$defs"]["Job"]
+    job["properties"]["launches"]["anyOf"].append({"type": "integer", "minimum": 1})
+    _let_expressions_stand(schema)
     defaults = {**job["properties"]}
     schema["properties"]["defaults"] = {
         "type": "object",
@@ -173,9 +179,22 @@ def playbook_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {k: v for k, v in defaults.items() if k not in ("name", "needs")},
     }
-    job["properties"]["launches"]["anyOf"].append({"type": "integer", "minimum": 1})
     # what a job lacks may stand in `defaults`
     job["required"] = ["name"]
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "orch playbook"
     return schema
+
+
+def _let_expressions_stand(node: Any) -> None:
+    """Wherever a number, true or false may be written, an expression that gives one may be, too."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if not isinstance(value, dict | list):
+            continue
+        if isinstance(value, dict) and value.get("type") in ("integer", "number", "boolean"):
+            about = {k: value.pop(k) for k in ("title", "description", "default") if k in value}
+            node[key] = (
+                {**about, "anyOf": [value, _EXPRESSION]} if "const" not in value else {**about, **value}
+            )
+        else:
+            _let_expressions_stand(value)
