@@ -9,7 +9,9 @@ from typing import Any
 from agents.wire import WireError
 from orchestrator.bundle.build import default_source
 from orchestrator.bundle.manifest import Bundle
+from orchestrator.engine.prepare import build
 from orchestrator.engine.resume import made_again
+from orchestrator.engine.session import Built, Request, RunObserver, Session
 from orchestrator.engine.survey import remarks, survey
 from orchestrator.errors import InputError, InputErrors
 from orchestrator.fleet.cluster import check_ports
@@ -19,7 +21,7 @@ from orchestrator.model.plan import Plan, StepPlan, read_plan
 from orchestrator.results.folder import RunFolder, read_journal
 from orchestrator.results.journals import read_steps
 from orchestrator.results.rebuild import rebuild, statuses
-from orchestrator.run import Built, Ran, Request, RunObserver, begin_session, build, carry_out, log_to
+from orchestrator.run import Ran, begin, carry_out, log_to
 from orchestrator.transport import Connections, Opener, open_link
 
 #: Reasons of an `ended` that say nothing about what ran.
@@ -73,8 +75,10 @@ def _rest(
     todo = replace(plan, steps=[s for s in left if s.host in found.facts])
     for path in [folder.controller_journal, *(folder.journal(s.host, s.id) for s in left)]:
         folder.mend(path)
+    once_more = replace(request, again=True)
+    session = Session(folder, fleet.hosts, found, built, once_more, observer, interrupted, opener)
     with log_to(folder):
-        begin_session(folder, plan, built, request)
+        begin(session, plan)
         for about in cut_short(folder, left):
             folder.note("launch_again", about)
         for step in left:
@@ -84,10 +88,7 @@ def _rest(
                     "step_lost", {**about, "reason": found.unreachable.get(step.host, "out of reach")}
                 )
         observer.planned(plan, folder.id)
-        once_more = replace(request, again=True)
-        return carry_out(
-            folder, plan, todo, fleet.hosts, found, built, once_more, observer, interrupted, opener
-        )
+        return carry_out(session, plan, todo)
 
 
 def cut_short(folder: RunFolder, steps: Sequence[StepPlan]) -> Iterator[dict[str, Any]]:

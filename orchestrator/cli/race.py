@@ -14,8 +14,9 @@ from orchestrator.errors import EXIT_OK, EXIT_VIOLATED, InputError
 
 if TYPE_CHECKING:
     from orchestrator.engine.replay import Replayed
+    from orchestrator.engine.session import Request
     from orchestrator.model.address import Address
-    from orchestrator.run import Ran, Request
+    from orchestrator.run import Ran
 
 app = typer.Typer(
     help="Look for races, have one again, and measure what would have been found.", no_args_is_help=True
@@ -69,7 +70,7 @@ def explore(
     Exit codes: 0 none found, 1 found or failed, 2 usage or input, 3 unknown: a detector is void, or not all was run.
     """
     from orchestrator.cli.run import go, go_on, inventory_file, rest_of
-    from orchestrator.run import Request
+    from orchestrator.engine.session import Request
 
     if rest is not None:
         if subjects:

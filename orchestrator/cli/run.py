@@ -17,7 +17,8 @@ from orchestrator.cli.outlets import Metrics, outlets
 from orchestrator.errors import EXIT_INTERRUPTED, InputError, InputErrors
 
 if TYPE_CHECKING:
-    from orchestrator.run import Ran, Request, RunObserver
+    from orchestrator.engine.session import Request, RunObserver
+    from orchestrator.run import Ran
 
 app = typer.Typer(help="Run a playbook, or one ad-hoc workload.", no_args_is_help=True)
 
@@ -75,7 +76,7 @@ def playbook(
 
         plan(file, inventory=inventory, limit=limit, sets=sets, forks=forks, as_json=as_json)
         return
-    from orchestrator.run import Request
+    from orchestrator.engine.session import Request
 
     _go(
         Request(
@@ -117,7 +118,7 @@ def workload(
 ) -> None:
     """The same path for one ad-hoc step, e.g. `orch run workload capability_churn --threads 2 --seed 7`."""
     from agents.workloads import TABLE
-    from orchestrator.run import Request
+    from orchestrator.engine.session import Request
 
     settings: dict[str, Any] = {k: _scalar(v) for k, v in pairs(sets).items()}
     if name not in TABLE:
@@ -181,7 +182,7 @@ def resume(
 
 
 def rest_of(runs: Path, forks: int, patience: float = 30.0) -> Request:
-    from orchestrator.run import Request
+    from orchestrator.engine.session import Request
 
     return Request(playbook="", runs=runs, argv=tuple(sys.argv[1:]), forks=forks, patience_s=patience)
 

@@ -27,7 +27,7 @@ _LAST_WORDS_S = 5.0
 
 
 class Nemesis:
-    """Of one run. `heard` and `said` from the thread that watches it."""
+    """Of one run. `heard`, `gone` and `said` from the thread that watches it."""
 
     def __init__(self, opener: Opener = open_link) -> None:
         self._opener = opener
@@ -48,6 +48,11 @@ class Nemesis:
                 thread = threading.Thread(target=self._torment, args=about, name="nemesis", daemon=True)
                 thread.start()
                 self._threads.append(thread)
+
+    def gone(self, step: str) -> None:
+        """Nothing more is heard of the launches of this step: no fault is for them."""
+        for key in [k for k in self._over if k[0] == step]:
+            self._over.pop(key).set()
 
     def _torment(
         self, unit: Unit, step: str, launch: int, number: int, spec: NemesisSpec, over: threading.Event

@@ -281,6 +281,8 @@ class Watch:
         entry = self._folder.note(note.kind, note.data)
         self._remember(entry)
         self._observer.note(note.kind, note.data)
+        if note.kind.startswith("step_") or note.kind == "launch_lost":
+            self._nemesis.gone(note.data["step"])
         if note.kind == "launch_lost":
             self._feed(self._jobs[note.data["job"]].plan, note.data["host"], note.data["step"], entry)
         elif note.kind == "host" and note.data.get("status") in ("lost", "quarantined"):

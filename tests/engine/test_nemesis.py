@@ -84,8 +84,9 @@ def test_what_cannot_be_done_is_said_and_stops_nothing(tmp_path: Path, nemesis: 
     }
 
 
+@pytest.mark.parametrize("lost", [False, True])
 def test_a_link_is_healed_when_its_launch_is_over(
-    tmp_path: Path, nemesis: Nemesis, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, nemesis: Nemesis, monkeypatch: pytest.MonkeyPatch, lost: bool
 ) -> None:
     done: list[tuple[str, str, str]] = []
     cut = threading.Event()
@@ -97,7 +98,10 @@ def test_a_link_is_healed_when_its_launch_is_over(
     monkeypatch.setattr(faults, "befall", befall)
     nemesis.heard(unit(tmp_path, NemesisSpec("link", 0.1, 600.0, fault="lossy"), lab="l"), STEP.id, STARTED)
     assert cut.wait(60)
-    nemesis.heard(unit(tmp_path), STEP.id, ENDED)
+    if lost:
+        nemesis.gone(STEP.id)
+    else:
+        nemesis.heard(unit(tmp_path), STEP.id, ENDED)
     assert [n["phase"] for n in notes_until_end(nemesis)] == ["begin", "end"]
     assert done == [("l", "lossy", "here"), ("l", "heal", "here")]
 
