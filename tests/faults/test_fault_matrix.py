@@ -35,6 +35,7 @@ def test_what_befalls_workload_agent_link_and_host(tmp_path: Path, hosts: str) -
     check(scenes.ends(hosts, tmp_path / "runs"))
 
 
+@pytest.mark.slow
 def test_a_run_whose_controller_was_killed_is_resumed(tmp_path: Path, hosts: str) -> None:
     check(scenes.resumed(hosts, tmp_path / "runs"))
 

@@ -25,13 +25,14 @@ def held_by(
     hosts: list[str],
     notes: list[tuple[str, dict[str, Any]]],
     tune: dict[str, str] | None = None,
+    run: str = "run-of-tests",
     **over: Any,
 ) -> Leases:
     return Leases(
         [lab.address(h) for h in hosts],
         LeasePlan(**{**vars(PLAN), **over}),
         tune or {},
-        run="run-of-tests",
+        run=run,
         agent=agent_zipapp(),
         forks=8,
         note=lambda kind, data: notes.append((kind, data)),
@@ -42,7 +43,8 @@ def held_by(
 @pytest.mark.sshd
 def test_each_host_of_a_lab_has_a_lease_of_its_own(lab: Any) -> None:
     notes: list[tuple[str, dict[str, Any]]] = []
-    with held_by(lab, ["h1", "h2"], notes) as first, held_by(lab, ["h2", "h3"], notes) as second:
+    second_run = held_by(lab, ["h2", "h3"], notes, run="another-run")
+    with held_by(lab, ["h1", "h2"], notes) as first, second_run as second:
         assert first.refused == {}
         assert list(second.refused) == ["h2"]
         kind, reason = second.refused["h2"]
@@ -50,6 +52,12 @@ def test_each_host_of_a_lab_has_a_lease_of_its_own(lab: Any) -> None:
         assert "held by" in reason
     ended = [d["status"] for kind, d in notes if kind == "lease"]
     assert sorted(ended) == ["held", "held", "held", "refused", "released", "released", "released"]
+
+
+@pytest.mark.sshd
+def test_a_run_that_is_resumed_has_the_lease_that_it_left_behind(lab: Any) -> None:
+    with held_by(lab, ["h1"], []) as first, held_by(lab, ["h1"], []) as again:
+        assert (first.refused, again.refused) == ({}, {})
 
 
 @pytest.mark.sshd

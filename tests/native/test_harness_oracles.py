@@ -43,7 +43,8 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faulty")
     (folder / "build_id.h").write_text('#define ORCH_BUILD_ID "faulty"\n')
     sources = [p for p in sorted((NATIVE / "harness").glob("*.c")) if not p.name.startswith(OF_BENCHES)]
-    sources += [NATIVE / "kernel" / "status.c", NATIVE / "kernel" / "cpu_features.c"]
+    sources += [NATIVE / "kernel" / name for name in ("atomics.c", "cpu_features.c", "status.c")]
+    sources += sorted((NATIVE / "kernel").glob("numa*.c"))
     sources += [Path(__file__).parent / "bench_faulty_churn.c"]
     program = folder / "faulty"
     flags = ["-std=c17", "-O2", "-D_GNU_SOURCE=", '-DORCH_VARIANT="faulty"', "-pthread", "-Wall", "-Werror"]
