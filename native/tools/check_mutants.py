@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import functools
 import json
 import os
 import re
@@ -174,6 +175,12 @@ def test_programs() -> set[str]:
     return names
 
 
+@functools.cache
+def _real(path: Path) -> str:
+    """A variant may name its sources through a link in its folder."""
+    return os.path.realpath(path)
+
+
 def make_build(variant: str, targets: set[str], jobs: int) -> Build:
     """Builds the targets from the sources as they are."""
     command = ["cmake", "--build", "--preset", variant, "--parallel", str(jobs), "--target", *sorted(targets)]
@@ -192,7 +199,7 @@ def make_build(variant: str, targets: set[str], jobs: int) -> Build:
         dependencies = build.folder / f"{name}.d"
         if dependencies.is_file():
             listed = dependencies.read_text().replace("\\\n", " ").split(":", 1)[1].split()
-            paths = [os.path.normpath(word) for word in listed]
+            paths = [_real(build.folder / word) for word in listed]
             prefix = f"{NATIVE}/"
             build.made_from[name] = {path.removeprefix(prefix) for path in paths if path.startswith(prefix)}
     return build
@@ -232,6 +239,8 @@ def link(build: Build, target: str, changed: set[str], sources: Path) -> Path:
     """The program of a target with the fault in it: by the build's own link command, with our objects in place of its."""
     library = build.objects("orchkernel")
     made = compile_changed(build, [*library, *build.objects(target)], changed, sources)
+    if not made:
+        raise Unusable(f"nothing in {target} ({build.folder.name}) is made from {', '.join(sorted(changed))}")
     archive = sources.parent / "liborchkernel.a"
     if not archive.exists():
         run(
