@@ -180,7 +180,8 @@ def _start(folder: Path, home: str, secrets: Dict[str, str], order: Order, addre
     argv += ["--labels", ",".join("%s=%s" % item for item in order.labels.items())]
     for name, value in order.options.items():
         argv += ["--" + name, value]
-    mine = {MARK: str(folder) + "/", "PYTHONPATH": order.path, **secrets}
+    # without the first Ray's agents write their title over their environment, and with it over the mark
+    mine = {"SPT_NOENV": "1", MARK: str(folder) + "/", "PYTHONPATH": order.path, **secrets}
     log = folder / "log"
     cpus = os.sched_getaffinity(0)
     if len(cpus) > 1:
