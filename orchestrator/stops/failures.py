@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from agents.wire import Entry
 from orchestrator.model.outcome import Status
-from orchestrator.model.units import kind
+from orchestrator.stops.count import count
 from orchestrator.stops.decision import Decision
 from orchestrator.stops.ends import Ends
 
@@ -25,9 +25,7 @@ class Failures:
 
     @staticmethod
     def argument(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"expected a number of at least 1, got {kind(value)}")
-        return value
+        return count(value)
 
     def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:
         end = self._ends.feed(entry, host=host, step=step)

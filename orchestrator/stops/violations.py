@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from agents.wire import Entry
 from orchestrator.model.outcome import Status
-from orchestrator.model.units import kind
+from orchestrator.stops.count import count
 from orchestrator.stops.decision import Decision
 
 
@@ -25,9 +25,7 @@ class Violations:
 
     @staticmethod
     def argument(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"expected a number of at least 1, got {kind(value)}")
-        return value
+        return count(value)
 
     def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:
         if self._over or entry.kind != "record":
