@@ -107,6 +107,7 @@ def keeps_nothing(host: str) -> None:
     assert "agents" not in seen
 
 
+@pytest.mark.slow
 def test_four_hosts_and_the_controller_are_one_cluster_by_token_with_seats_on_the_hosts(
     hosts: str, tmp_path: Path
 ) -> None:
@@ -114,7 +115,10 @@ def test_four_hosts_and_the_controller_are_one_cluster_by_token_with_seats_on_th
     smoke = yaml.safe_load((ROOT / "playbooks" / "smoke.yml").read_text())
     shell = f'head=$({sys.executable} -c "$0"); {sys.executable} -c "$1" $head wrong; unset RAY_AUTH_MODE; {sys.executable} -c "$1" $head none'
     smoke["jobs"] += [
-        command("stranger", "sh", "-c", shell, FIND_HEAD, STRANGER),
+        {
+            **command("stranger", "sh", "-c", shell, FIND_HEAD, STRANGER),
+            "limits": {"wall": "10m"},
+        },
         {**command("look", sys.executable, "-c", LOOK), "together": True},
     ]
     path = tmp_path / "smoke.yml"
