@@ -73,7 +73,7 @@ class _Translator:
         self.limit = limit if isinstance(limit, int) else None
         self.contracts = [] if self.limit is None else ["latency"]
 
-    def hear(self, text: str, t: float) -> List[Dict[str, Any]]:  # noqa: ARG002 - all alike
+    def hear(self, text: str, t: float) -> List[Dict[str, Any]]:  # noqa: ARG002 - its results are a file
         return []
 
     def end(self, tool: Tool) -> List[Dict[str, Any]]:

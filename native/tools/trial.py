@@ -171,7 +171,7 @@ class Watched(subprocess.Popen[bytes]):
             self._ended(pid, status, usage)
         return self.returncode
 
-    def wait(self, timeout: float | None = None) -> int:  # noqa: ARG002 as Popen has it; nobody waits with one
+    def wait(self, timeout: float | None = None) -> int:  # noqa: ARG002 - as Popen has it; nobody waits with one
         if self.returncode is None:
             self._ended(*os.wait4(self.pid, 0))
         return int(self.returncode)

@@ -21,7 +21,7 @@ class Confidence:
 
     scope: Literal["host", "job"] = "job"
 
-    def __init__(self, argument: dict[str, Any], hosts: int = 1) -> None:  # noqa: ARG002 - all alike
+    def __init__(self, argument: dict[str, Any], hosts: int = 1) -> None:
         self._rate = float(argument["per_hour"])
         self._at = str(argument.get("at", "99%"))
         self._hours = -math.log(1 - percentage(self._at)) / self._rate

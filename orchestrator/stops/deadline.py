@@ -24,7 +24,7 @@ _MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 class Deadline:
     scope: Literal["host", "job"] = "host"
 
-    def __init__(self, argument: str, hosts: int = 1) -> None:  # noqa: ARG002 - all alike
+    def __init__(self, argument: str, hosts: int = 1) -> None:
         self._asked = argument
         self._day, self._second = _read(argument)
         self._at: float | None = None
@@ -38,7 +38,7 @@ class Deadline:
         _read(value.strip())
         return value.strip()
 
-    def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:  # noqa: ARG002 - all alike
+    def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:
         if self._at is None:
             self._at = self._after(entry.t)
         if self._over or entry.t < self._at:

@@ -14,7 +14,7 @@ from orchestrator.stops.decision import Decision
 class Disk:
     scope: Literal["host", "job"] = "host"
 
-    def __init__(self, argument: str, hosts: int = 1) -> None:  # noqa: ARG002 - all alike
+    def __init__(self, argument: str, hosts: int = 1) -> None:
         self._asked = argument
         self._least = size(argument)
         self._over = False
@@ -26,7 +26,7 @@ class Disk:
             raise UnitError(f"{value!r} is no room at all", "such as 1GiB")
         return str(value).strip()
 
-    def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:  # noqa: ARG002 - all alike
+    def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:
         free = entry.data.get("disk_free") if entry.kind == "vital" else None
         if self._over or not isinstance(free, int | float) or free >= self._least:
             return None

@@ -16,7 +16,7 @@ class Duration:
 
     scope: Literal["host", "job"] = "host"
 
-    def __init__(self, argument: float, hosts: int = 1) -> None:  # noqa: ARG002 - all alike
+    def __init__(self, argument: float, hosts: int = 1) -> None:
         self._seconds = argument
         self._since: float | None = None
         self._over = False
@@ -29,7 +29,7 @@ class Duration:
             raise UnitError(f"{value!r} is no time at all", "such as 30m")
         return seconds
 
-    def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:  # noqa: ARG002 - all alike
+    def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:
         if self._since is None:
             self._since = entry.mono
         if self._over or entry.kind != "ended" or entry.mono - self._since < self._seconds:

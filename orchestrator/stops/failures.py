@@ -17,7 +17,7 @@ class Failures:
 
     scope: Literal["host", "job"] = "job"
 
-    def __init__(self, argument: int, hosts: int = 1) -> None:  # noqa: ARG002 - all alike
+    def __init__(self, argument: int, hosts: int = 1) -> None:
         self._most = argument
         self._ends = Ends()
         self._failed = 0

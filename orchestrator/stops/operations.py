@@ -20,7 +20,7 @@ class Operations:
 
     scope: Literal["host", "job"] = "job"
 
-    def __init__(self, argument: int, hosts: int = 1) -> None:  # noqa: ARG002 - all alike
+    def __init__(self, argument: int, hosts: int = 1) -> None:
         self._wanted = argument
         self._running: dict[tuple[str, str, int], float] = {}
         self._done = 0.0

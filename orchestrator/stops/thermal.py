@@ -17,7 +17,7 @@ IN_A_ROW = 3
 class Thermal:
     scope: Literal["host", "job"] = "host"
 
-    def __init__(self, argument: int, hosts: int = 1) -> None:  # noqa: ARG002 - all alike
+    def __init__(self, argument: int, hosts: int = 1) -> None:
         self._limit = argument
         self._hot = 0
 
@@ -28,7 +28,7 @@ class Thermal:
             raise ValueError(f"expected degrees Celsius such as 90, got {kind(value)}")
         return value
 
-    def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:  # noqa: ARG002 - all alike
+    def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:
         degrees = entry.data.get("temperature_max") if entry.kind == "vital" else None
         if not isinstance(degrees, int | float):
             return None

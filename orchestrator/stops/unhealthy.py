@@ -18,7 +18,7 @@ class Unhealthy:
 
     scope: Literal["host", "job"] = "host"
 
-    def __init__(self, argument: str, hosts: int = 1) -> None:  # noqa: ARG002 - all alike
+    def __init__(self, argument: str, hosts: int = 1) -> None:
         self._levels = _LEVELS[: _LEVELS.index(argument) + 1]
         self._over = False
 
@@ -31,7 +31,7 @@ class Unhealthy:
             raise ValueError(f"expected broken or suspect, got {kind(value)}")
         return str(value)
 
-    def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:  # noqa: ARG002 - all alike
+    def feed(self, entry: Entry, *, host: str, step: str) -> Decision | None:
         if self._over or entry.kind != "health" or entry.data.get("level") not in self._levels:
             return None
         self._over = True

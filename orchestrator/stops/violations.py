@@ -16,7 +16,7 @@ class Violations:
 
     scope: Literal["host", "job"] = "job"
 
-    def __init__(self, argument: int, hosts: int = 1) -> None:  # noqa: ARG002 - all alike
+    def __init__(self, argument: int, hosts: int = 1) -> None:
         self._most = argument
         self._printed: dict[tuple[str, str, int], int] = {}
         self._counted: dict[tuple[str, str, int], int] = {}
