@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.wire import PROTOCOL, Entry, dumps, entry_line
+from orchestrator.model.finding import Finding
 from orchestrator.model.plan import PLAN_SCHEMA, JobPlan, JudgeSpec, Launches, Plan, StepPlan, StopSpec
 from orchestrator.results.folder import RunFolder
+from orchestrator.results.rebuild import Rebuilt
 
 T0 = 1_790_000_000.0
 BUILD = "0123456789abcdef"
@@ -266,3 +268,8 @@ def facts(host: str = "h1", **given: Any) -> dict[str, Any]:
         "load_1m": 0.0,
         **given,
     }
+
+
+def by(rebuilt: Rebuilt, name: str) -> list[Finding]:
+    """The findings of one analysis."""
+    return [f for f in rebuilt.findings if f.analysis == name]
