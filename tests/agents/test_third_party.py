@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 import pytest
 
 from agents import hdr, limits
-from agents.wire import Entry, Limits, Order
+from agents.wire import Entry, Order
 from agents.workloads import ADAPTED, TABLE, BadSetting
 from agents.workloads.setting import Tool
 from orchestrator.results.histogram import decode_histogram
 from tests.agents.conftest import Host, wait_for
+from tests.agents.orders import ORDER
 
 
 def records(entries: list[Entry], kind: str) -> list[dict[str, Any]]:
@@ -236,22 +238,6 @@ def test_a_written_histogram_is_read_as_it_was() -> None:
 
 
 def _bare_order(settings: dict[str, Any], cpus: list[int] | None = None) -> Order:
-    return Order(
-        protocol=1,
-        run="r",
-        host="h",
-        job="j",
-        step="s",
-        launch=0,
-        workload="x",
-        settings=settings,
-        program="",
-        threads=1,
-        cpus=cpus or [],
-        mem="local",
-        warmup_s=0.0,
-        seconds=1.0,
-        interval_s=1.0,
-        seed=1,
-        limits=Limits(10.0),
+    return dataclasses.replace(
+        ORDER, workload="x", settings=settings, program="", threads=1, cpus=cpus or [], mem="local"
     )

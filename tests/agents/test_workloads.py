@@ -9,28 +9,9 @@ from typing import Any
 import pytest
 
 from agents import workloads
-from agents.wire import Limits, Order
+from agents.wire import Order
 from agents.workloads import TABLE, BadSetting
-
-ORDER = Order(
-    protocol=1,
-    run="r",
-    host="h",
-    job="j",
-    step="s",
-    launch=0,
-    workload="native",
-    settings={"bench": "capability_check"},
-    program="/blobs/abc",
-    threads=2,
-    cpus=[3, 1],
-    mem="node:1",
-    warmup_s=1.0,
-    seconds=2.5,
-    interval_s=0.5,
-    seed=18446744073709551615,
-    limits=Limits(10.0),
-)
+from tests.agents.orders import ORDER
 
 
 def with_settings(**settings: Any) -> Order:
