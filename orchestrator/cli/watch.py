@@ -50,6 +50,8 @@ def watch(
 
     if as_json and not once:
         raise InputError("--json", "is for a single look", "give --once, too")
+    if metrics is not None and once:
+        raise InputError("--metrics", "has nobody to serve after a single look", "leave --once out")
     folder = RunFolder.open(runs, run)
     watcher = Watcher(folder, load_plan(folder))
     if once:

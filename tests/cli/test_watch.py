@@ -121,6 +121,9 @@ def test_looking_at_a_run_keeps_nobody_from_going_on_with_it(tmp_path: Path) -> 
 def test_what_cannot_be_looked_at_is_one_line() -> None:
     assert isinstance(call("nope", "--runs", "/nonexistent").exception, InputError)
     assert isinstance(call("--json", "--runs", "/nonexistent").exception, InputError)
+    refused = call("--once", "--metrics", "0", "--runs", "/nonexistent").exception
+    assert isinstance(refused, InputError)
+    assert "--once" in str(refused.hint)
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 120.0) -> None:
