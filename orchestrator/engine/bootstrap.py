@@ -43,7 +43,7 @@ def bootstrap(
 def _one(address: Address, house: Wheelhouse, agent: Path) -> Ready:
     began = time.monotonic()
     with contextlib.closing(open_retrying(address)) as link:
-        state = preflight.probe(link, address.python, address.spool)
+        state = preflight.probe(link, address.python, address.spool, address.pace)
         order = house.order()
         # whole, or not there at all; and then it is no matter that it has left little room for another
         there = f"{state.values.get('spool', '')}/env/{order['key']}"

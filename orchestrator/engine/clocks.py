@@ -40,4 +40,4 @@ def _clock(address: Address, opener: Opener) -> Clock:
     if address.local:
         return Clock(0.0, 0.0)
     with contextlib.closing(opener(address)) as link:
-        return clock(link)
+        return clock(link, address.pace)

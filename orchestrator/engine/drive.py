@@ -219,6 +219,10 @@ class _Host:
     halt: Halt
     _link: Link | None = None
 
+    @property
+    def _pace(self) -> float:
+        return self.unit.address.pace
+
     def close(self) -> None:
         if self._link is not None:
             self._link.close()
@@ -229,7 +233,7 @@ class _Host:
         the agent starts a launch once. A host that cannot (disk full, agent damaged) says nothing about what was to run there."""
         order = wire.dumps(wire.encode(order_of(self.unit, step, launch, at))).encode()
         argv = self._agent("start")
-        answer = self._persist(lambda link: link.run(argv, stdin=order, timeout_s=START_S))
+        answer = self._persist(lambda link: link.run(argv, stdin=order, timeout_s=START_S * self._pace))
         if answer.exit == 0:
             return None
         said = answer.stderr.decode(errors="replace").strip().splitlines()
@@ -268,7 +272,7 @@ class _Host:
     ) -> Generator[bytes, None, int]:
         deadline.offset = offset
         argv = [*self._agent("follow"), *_which(self.unit, step, launch), "--offset", str(offset)]
-        with self._open().stream(argv, idle_s=IDLE_S) as stream:
+        with self._open().stream(argv, idle_s=IDLE_S * self._pace) as stream:
             rest = b""
             for chunk in stream.chunks():
                 deadline.reset()
@@ -284,7 +288,7 @@ class _Host:
         """What the host says of a launch that was lost; nothing where it does not answer."""
         argv = [*self._agent("evidence"), *_which(self.unit, step, launch)]
         try:
-            answer = self._open().run(argv, timeout_s=START_S)
+            answer = self._open().run(argv, timeout_s=START_S * self._pace)
             pieces = json.loads(answer.stdout)["pieces"] if answer.exit == 0 else []
         except LinkError:
             self.close()
@@ -301,7 +305,7 @@ class _Host:
         except LinkError:
             return
         try:
-            link.run([*self._agent("stop"), *_which(self.unit, step, launch)], timeout_s=STOP_S)
+            link.run([*self._agent("stop"), *_which(self.unit, step, launch)], timeout_s=STOP_S * self._pace)
         except LinkError:
             return
         finally:

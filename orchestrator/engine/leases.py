@@ -171,7 +171,7 @@ class Leases:
         """0, or why it is lost."""
         assert self._plan is not None
         link, held = self._links[address.name], self._held[address.name]
-        status = lease.beat(link, held)
+        status = lease.beat(link, held, address.pace)
         if status == lease.ENDED:
             return "its lease has ended"
         if status == lease.UNKEPT:

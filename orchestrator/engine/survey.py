@@ -80,7 +80,9 @@ def examine(
     def one(address: Address) -> list[preflight.Finding]:
         with contextlib.closing(open_retrying(address, Backoff(tries=2))) as link:
             return preflight.findings(
-                address.name, preflight.probe(link, address.python, address.spool), wanted
+                address.name,
+                preflight.probe(link, address.python, address.spool, address.pace),
+                wanted,
             )
 
     return on_each(addresses, one, forks)
@@ -128,7 +130,7 @@ def _caught(call: Callable[[Address], T], address: Address) -> T | LinkError:
 
 def _ask(address: Address, agent: Path, opener: Opener) -> tuple[Facts, float]:
     with contextlib.closing(open_retrying(address, Backoff(tries=2), opener)) as link:
-        facts, clock_offset = read_facts(link, agent, address.python, address.spool)
+        facts, clock_offset = read_facts(link, agent, address.python, address.spool, address.pace)
     remember(address, facts)
     return facts, clock_offset
 
@@ -136,7 +138,7 @@ def _ask(address: Address, agent: Path, opener: Opener) -> tuple[Facts, float]:
 def _ping(address: Address) -> float:
     before = time.monotonic()
     with contextlib.closing(open_link(address)) as link:
-        done = link.run(["true"], timeout_s=PING_S)
+        done = link.run(["true"], timeout_s=PING_S * address.pace)
     if done.exit != 0:
         raise RemoteFailed(
             address.name, f"`true` ended with {done.exit}", "is its shell one that runs commands?"

@@ -22,8 +22,8 @@ _NO_PYTHON = (126, 127)
 _OLD_PYTHON = 6
 
 
-def read_facts(link: Link, agent: Path, python: str, spool: str) -> tuple[Facts, float]:
-    """Facts, and the host's wall clock minus this machine's in seconds.
+def read_facts(link: Link, agent: Path, python: str, spool: str, pace: float = 1.0) -> tuple[Facts, float]:
+    """``pace``: see `Address.pace`. Facts, and the host's wall clock minus this machine's in seconds.
 
     The offset is what the reading proves: 0 where the two clocks may agree, else by how much the host's
     is at least behind (negative) or ahead. Raises `LinkError`; RemoteFailed where the host has no Python that fits, or answers garbage.
@@ -31,7 +31,7 @@ def read_facts(link: Link, agent: Path, python: str, spool: str) -> tuple[Facts,
     archive = agent.read_bytes()
     argv = [python, "-c", BOOTSTRAP, "facts", "--spool", spool]
     before = time.time()
-    done = link.run(argv, stdin=archive, timeout_s=FACTS_TIMEOUT_S)
+    done = link.run(argv, stdin=archive, timeout_s=FACTS_TIMEOUT_S * pace)
     after = time.time()
     facts = _facts(link.host, python, done)
     return facts, min(0.0, facts.clock_s - before) + max(0.0, facts.clock_s - after)

@@ -24,8 +24,6 @@ from orchestrator.model.plan import LeasePlan
 from orchestrator.transport import Link
 
 ASK_S = 60.0
-#: an emulated host is so many times slower, on a busy machine
-EMULATED = 5.0
 BEAT_S = 20.0
 #: Exit statuses of a beat: what it was for is gone, or nobody keeps it.
 ENDED, UNKEPT = 3, 4
@@ -89,9 +87,9 @@ def busy(about: Mapping[str, Any]) -> Busy:
     return Busy(who, run, what, float(about.get("since", 0.0)), float(about.get("until", 0.0)))
 
 
-def beat(link: Link, held: Held) -> int:
-    """0, or `ENDED`, or `UNKEPT`. Raises `LinkError`."""
-    done = link.run(["sh", "-c", _BEAT, "beat", held.beat, str(held.keeper)], timeout_s=BEAT_S)
+def beat(link: Link, held: Held, pace: float = 1.0) -> int:
+    """``pace``: see `Address.pace`. 0, or `ENDED`, or `UNKEPT`. Raises `LinkError`."""
+    done = link.run(["sh", "-c", _BEAT, "beat", held.beat, str(held.keeper)], timeout_s=BEAT_S * pace)
     if done.exit not in (0, ENDED, UNKEPT):
         words = done.stderr.decode(errors="replace").strip().splitlines()
         raise RemoteFailed(link.host, f"no sign of life can be left there: {words[-1:] or done.exit}")
@@ -130,7 +128,7 @@ def give_back(link: Link, agent: Path, address: Address, *, sweep: bool, force: 
 def tune(link: Link, agent: Path, address: Address, name: str, wanted: Mapping[str, str]) -> dict[str, Any]:
     """{settings: name → {asked, before, after, ok, why}, not_restored}. A host of a lab that runs on the kernel of this very
     machine is not touched: whoever tries a playbook there does not mean his own machine."""
-    if address.lab is not None and _runs_on_our_kernel(link):
+    if address.lab is not None and _runs_on_our_kernel(link, BEAT_S * address.pace):
         why = f"the hosts of lab {address.lab} have the kernel of this machine, which is left alone"
         untouched = {"before": "", "after": "", "ok": False, "why": why}
         return {
@@ -141,8 +139,8 @@ def tune(link: Link, agent: Path, address: Address, name: str, wanted: Mapping[s
     return ask(link, agent, address, "tune", ["--id", name, "--set", pairs])
 
 
-def _runs_on_our_kernel(link: Link) -> bool:
-    told = link.run(["cat", str(_BOOT_ID)], timeout_s=BEAT_S)
+def _runs_on_our_kernel(link: Link, limit_s: float) -> bool:
+    told = link.run(["cat", str(_BOOT_ID)], timeout_s=limit_s)
     return told.stdout.strip() == _BOOT_ID.read_bytes().strip()
 
 
@@ -163,8 +161,7 @@ def ask(
     where = place(address)
     argv = [address.python, "-c", BOOTSTRAP, verb, "--spool", address.spool, *words]
     argv += ["--place", where] if where and placed else []
-    limit_s = ASK_S * (EMULATED if address.emulated else 1.0)
-    done = link.run(argv, stdin=agent.read_bytes(), timeout_s=limit_s)
+    done = link.run(argv, stdin=agent.read_bytes(), timeout_s=ASK_S * address.pace)
     said = done.stderr.decode(errors="replace").strip().splitlines()
     if done.exit != 0:
         raise RemoteFailed(link.host, f"{verb}: {said[-1] if said else f'exit status {done.exit}'}")

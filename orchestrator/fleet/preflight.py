@@ -101,10 +101,10 @@ class Said:
         return int(text) if text.isdigit() else None
 
 
-def probe(link: Link, python: str, spool: str) -> Said:
-    """Raises `LinkError`; RemoteFailed where the login shell runs no commands."""
+def probe(link: Link, python: str, spool: str, pace: float = 1.0) -> Said:
+    """``pace``: see `Address.pace`. Raises `LinkError`; RemoteFailed where the login shell runs no commands."""
     before = time.time()
-    done = link.run(["sh", "-c", _PROBE, "probe", python, spool], timeout_s=_PROBE_S)
+    done = link.run(["sh", "-c", _PROBE, "probe", python, spool], timeout_s=_PROBE_S * pace)
     after = time.time()
     lines = [
         line[5:] for line in done.stdout.decode(errors="replace").splitlines() if line.startswith("orch:")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+#: seconds for dialling, key exchange and login, each, of a host of which nothing else is said
+CONNECT_S = 10.0
 DEFAULT_SPOOL = "~/.cache/orch"
 #: The host's bootstrapped environment where it has one, else the agent's interpreter (`agents.node.interpreter`).
 ANY_RAY = "any"
@@ -42,7 +44,7 @@ class Address:
     #: folder on the host for its lease, the same for all of its users; empty: the agent's own choice
     leases: str = ""
     #: seconds for dialling, key exchange and login, each
-    connect_timeout_s: float = 10.0
+    connect_timeout_s: float = CONNECT_S
     #: command on the controller that boots the host anew; empty: there is none
     reboot: tuple[str, ...] = ()
     #: its figures never enter a baseline
@@ -52,3 +54,9 @@ class Address:
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     #: the lab that this host belongs to
     lab: str | None = None
+
+    @property
+    def pace(self) -> float:
+        """How many times as long as another this host may take for any answer: as much as it is given for the connection. An
+        emulated machine takes half a minute to start Python when the one that it is emulated on is busy."""
+        return max(1.0, self.connect_timeout_s / CONNECT_S)

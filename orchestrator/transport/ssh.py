@@ -62,7 +62,7 @@ def open_ssh(address: Address) -> SshLink:
     """Raises the `LinkError` that says why there is no way in."""
     session = open_session(address)
     if address.become is None:
-        return SshLink(address.name, session)
+        return SshLink(address.name, session, pace=address.pace)
     try:
         return _as_another(address, session)
     except BaseException:
@@ -73,8 +73,8 @@ def open_ssh(address: Address) -> SshLink:
 def _as_another(address: Address, session: Session) -> SshLink:
     """A link whose commands run as ``become``. -n: sudo fails rather than ask, for nobody is there to answer."""
     user = str(address.become)
-    link = SshLink(address.name, session, ("sudo", "-n", "-H", "-u", user, "--"))
-    done = link.run(["true"], timeout_s=_START_S)
+    link = SshLink(address.name, session, ("sudo", "-n", "-H", "-u", user, "--"), address.pace)
+    done = link.run(["true"], timeout_s=_START_S * address.pace)
     if done.exit == _NOT_FOUND:
         raise LoginRefused(address.name, "there is no sudo on the host", "install it, or take `become` away")
     if done.exit != 0:
@@ -88,11 +88,12 @@ def _as_another(address: Address, session: Session) -> SshLink:
 class SshLink:
     """A `Link` over one SSH session. Verbs may run side by side, each in a channel of its own."""
 
-    def __init__(self, host: str, session: Session, prefix: Sequence[str] = ()) -> None:
-        """``prefix``: what every command is started through."""
+    def __init__(self, host: str, session: Session, prefix: Sequence[str] = (), pace: float = 1.0) -> None:
+        """``prefix``: what every command is started through; ``pace``: see `Address.pace`."""
         self._host = host
         self._session = session
         self._prefix = tuple(prefix)
+        self._pace, self._start_s = pace, _START_S * pace
 
     @property
     def host(self) -> str:
@@ -165,14 +166,16 @@ class SshLink:
         self, argv: Sequence[str], stdin: Iterable[bytes], seconds: float, late: str, *, renew: bool = False
     ) -> Iterator[SshStreaming]:
         channel = self._start(argv)
-        running = SshStreaming(self._host, self._session.transport, channel, seconds, late, renew=renew)
+        running = SshStreaming(
+            self._host, self._session.transport, channel, seconds, late, renew=renew, pace=self._pace
+        )
         feeder: threading.Thread | None = None
         if stdin:
             most = _NEARBY_BYTES if self._session.is_near(_NEARBY_RTT_US) else channel.out_window_size
             feeder = threading.Thread(target=_feed, args=(channel, stdin, most), daemon=True)
             feeder.start()
         else:
-            with bound(_START_S, self._session.cut):
+            with bound(self._start_s, self._session.cut):
                 _feed(channel, (), 0)
         try:
             yield running
@@ -186,7 +189,7 @@ class SshLink:
             raise Unreachable(self._host, "the connection is gone; nothing was started")
 
         def open_channel() -> paramiko.Channel:
-            return transport.open_session(timeout=_START_S)
+            return transport.open_session(timeout=self._start_s)
 
         channel = self._guarded(open_channel, "the host opens no channel", Unreachable)
         # a pipe that says when there is something to read; made before anything can come
@@ -206,11 +209,11 @@ class SshLink:
             self._session.cut()
 
         try:
-            with bound(_START_S + 1, cut):
+            with bound(self._start_s + 1, cut):
                 return call()
         except (paramiko.SSHException, EOFError, OSError) as e:
             if late.is_set():
-                raise LinkTimeout(self._host, f"no answer within {_START_S:g} s") from e
+                raise LinkTimeout(self._host, f"no answer within {self._start_s:g} s") from e
             raise error(self._host, f"{what}: {str(e) or 'connection closed'}") from e
 
     def _end(self, channel: paramiko.Channel, feeder: threading.Thread | None) -> None:
@@ -237,8 +240,10 @@ class SshStreaming:
         late: str,
         *,
         renew: bool,
+        pace: float,
     ) -> None:
         self._host = host
+        self._status_s = _STATUS_S * pace
         self._transport = transport
         self._channel = channel
         self._seconds = seconds
@@ -270,8 +275,8 @@ class SshStreaming:
         self._drain_stderr()
 
     def exit(self) -> int:
-        if not self._channel.status_event.wait(_STATUS_S):
-            raise LinkTimeout(self._host, f"no exit status within {_STATUS_S:g} s")
+        if not self._channel.status_event.wait(self._status_s):
+            raise LinkTimeout(self._host, f"no exit status within {self._status_s:g} s")
         self._drain_stderr()
         name = self._transport.exit_signals.get(self._channel.get_id())
         if name is not None:

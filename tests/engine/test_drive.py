@@ -34,6 +34,8 @@ class Agent:
         self.started: list[tuple[str, int]] = []
         self.stopped: list[tuple[str, int]] = []
         self.read_from: list[int] = []
+        #: how long each reader of a journal was waited for
+        self.idle_s: list[float] = []
         #: raised when a link is opened, one after the other
         self.refusals: list[LinkError] = []
         #: the link breaks after so many bytes of a follow, one after the other
@@ -74,6 +76,7 @@ class OneLink:
         step, launch = argv[argv.index("--step") + 1], int(argv[argv.index("--launch") + 1])
         offset = int(argv[argv.index("--offset") + 1])
         self.agent.read_from.append(offset)
+        self.agent.idle_s.append(idle_s)
         yield Follow(self.agent, step, launch, offset)
 
     def put(self, source: Path, target: str, *, mode: int = 0o644, timeout_s: float = 600.0) -> None:
@@ -154,6 +157,13 @@ def test_a_link_that_breaks_again_and_again_neither_loses_nor_repeats_a_byte() -
     assert agent.started == [(a.id, 0)]
     assert len(agent.read_from) == 5
     assert agent.read_from[-1] > 0
+
+
+def test_a_host_that_is_given_longer_to_get_in_is_waited_for_longer() -> None:
+    agent = Agent()
+    run(agent, unit(step("a", "h")))
+    run(agent, replace(unit(step("a", "h")), address=Address("h", connect_timeout_s=60.0)))
+    assert agent.idle_s == [driving.IDLE_S, 6 * driving.IDLE_S]
 
 
 def test_a_host_that_stays_away_is_lost_with_all_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,8 +104,9 @@ def test_a_host_without_sudo_says_so(lab: Any, monkeypatch: pytest.MonkeyPatch) 
 
     real = ssh.SshLink
 
-    def without(host: str, session: Any, prefix: Any = ()) -> Any:
-        return real(host, session, tuple("/nonexistent/sudo" if word == "sudo" else word for word in prefix))
+    def without(host: str, session: Any, prefix: Any, pace: float) -> Any:
+        words = tuple("/nonexistent/sudo" if word == "sudo" else word for word in prefix)
+        return real(host, session, words, pace)
 
     monkeypatch.setattr(ssh, "SshLink", without)
     with pytest.raises(LoginRefused, match="there is no sudo on the host"):
