@@ -7,41 +7,19 @@ one goes on from the byte that was written down last (`Unit.progress`).
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from agents import wire
-from agents.wire import Entry, Limits, Order
+from agents.wire import Entry
+from orchestrator.engine.reach import Host, HostGone
 from orchestrator.engine.unit import Lines, Note, Piece, Progress, Ready, Unit
-from orchestrator.errors import LinkError, LinkLost, LinkTimeout, Unreachable
 from orchestrator.fleet.seat import Halt
-from orchestrator.model.address import Address
 from orchestrator.model.outcome import Status
 from orchestrator.model.plan import StepPlan
-from orchestrator.model.race import WORKLOAD as RACE
 from orchestrator.stops import STOPS, Decision, LaunchPolicy, Stop
-from orchestrator.transport import open_link
-from orchestrator.transport.link import Link
-
-#: The agent sends a blank line at least every 5 s; three missed ones are a dead link.
-IDLE_S = 16.0
-START_S = 60.0
-STOP_S = 30.0
-
-#: Exit statuses of the agent (agents/main.py).
-BAD_ORDER = 2
-AGENTS_OWN = (BAD_ORDER, 5, 6, 70)
-NO_SUCH_LAUNCH = 3
-SUPERVISOR_GONE = 4
-
-Opener = Callable[[Address], Link]
-
-
-class _HostGone(Exception):
-    """Out of reach for longer than the unit's patience."""
+from orchestrator.transport import Opener, open_link
 
 
 @dataclass
@@ -59,12 +37,12 @@ class _Step:
 def drive(unit: Unit, halt: Halt, opener: Opener = open_link) -> Iterator[Piece]:
     """Every step of the unit ends with exactly one ``step_…`` note, unless the consumer goes away; a host
     that is given up has a ``host`` note before them."""
-    host = _Host(unit, opener, halt)
+    host = Host(unit, opener, halt)
     stops = [STOPS[s.name](s.argument) for s in unit.job.stops if STOPS[s.name].scope == "host"]
     steps = [_begin(unit, s, stops) for s in unit.steps]
     try:
         yield from _rounds(host, steps, stops, halt)
-    except _HostGone as e:
+    except HostGone as e:
         about = {"host": unit.address.name, "status": "lost", "reason": str(e)}
         yield Note("host", {**about, "bytes_shipped": 0, "clock_offset_s": None})
         for step in steps:
@@ -85,7 +63,7 @@ def _begin(unit: Unit, plan: StepPlan, stops: list[Stop]) -> _Step:
     return _Step(plan, policy, known.launch, known.offset, first=known.launch)
 
 
-def _rounds(host: _Host, steps: list[_Step], stops: list[Stop], halt: Halt) -> Iterator[Piece]:
+def _rounds(host: Host, steps: list[_Step], stops: list[Stop], halt: Halt) -> Iterator[Piece]:
     """Launches are interleaved over the steps (A B C C B A …): a drift of the host falls on all alike."""
     unit = host.unit
     backwards = False
@@ -112,8 +90,6 @@ STOPPED_BY_OTHERS = (
     "it was stopped on the host, and not by this run (its lease ended, or somebody swept the host)"
 )
 
-#: Of a core dump of a step that looks for races.
-CORE_BYTES = 256 << 20
 #: A reason that starts with this is a normal end: the job asked for that much and has had it.
 COMPLETE = "complete: "
 
@@ -135,7 +111,7 @@ def halt_kind(reason: str) -> str:
     return "step_done" if reason.startswith(COMPLETE) else "step_stopped"
 
 
-def _launch(host: _Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator[Piece]:
+def _launch(host: Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator[Piece]:
     unit, number = host.unit, step.launch
     at = 0.0
     if unit.job.together and not step.offset:
@@ -208,185 +184,3 @@ def entries(data: bytes) -> Iterator[Entry]:
 def _note(unit: Unit, step: StepPlan, kind: str, reason: str, launches: int | None = None) -> Note:
     data: dict[str, Any] = {"host": step.host, "job": unit.job.name, "step": step.id, "reason": reason}
     return Note(kind, data if launches is None else {**data, "launches": launches})
-
-
-@dataclass
-class _Host:
-    """The agent's commands on one host, over links that may break and are opened again."""
-
-    unit: Unit
-    opener: Opener
-    halt: Halt
-    _link: Link | None = None
-
-    @property
-    def _pace(self) -> float:
-        return self.unit.address.pace
-
-    def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-
-    def start(self, step: StepPlan, launch: int, at: float) -> tuple[str, str] | None:
-        """None where it runs (or ran already), else the kind of the step's note and why the host will not. Safe to repeat:
-        the agent starts a launch once. A host that cannot (disk full, agent damaged) says nothing about what was to run there."""
-        order = wire.dumps(wire.encode(order_of(self.unit, step, launch, at))).encode()
-        argv = self._agent("start")
-        answer = self._persist(lambda link: link.run(argv, stdin=order, timeout_s=START_S * self._pace))
-        if answer.exit == 0:
-            return None
-        said = answer.stderr.decode(errors="replace").strip().splitlines()
-        words = said[-1] if said else f"exit status {answer.exit}"
-        if answer.exit not in AGENTS_OWN:
-            words = f"its copy on the host does not run (damaged?), and is shipped again when the run is resumed: {words}"
-        why = f"the agent did not start it: {words}"
-        return "step_failed" if answer.exit == BAD_ORDER else "step_lost", why
-
-    def follow(self, step: StepPlan, launch: int, offset: int) -> Iterator[bytes | str]:
-        """Whole journal lines from ``offset`` on; a str at the end where the launch is lost, and why."""
-        deadline = _Patience(self.unit.patience_s, self.halt)
-        while True:
-            try:
-                status = yield from self._follow_once(step, launch, offset, deadline)
-                if status not in (0, SUPERVISOR_GONE, NO_SUCH_LAUNCH):
-                    # what was reading the journal was killed, and not what is written there
-                    raise LinkLost(self.unit.address.name, f"its journal's reader ended with status {status}")
-            except (LinkLost, LinkTimeout, Unreachable) as e:
-                offset = deadline.offset
-                self.close()
-                deadline.wait(e)
-                continue
-            except LinkError as e:
-                raise _HostGone(str(e)) from e
-            if status == 0:
-                return
-            if status == SUPERVISOR_GONE:
-                yield "the agent on the host ended without a last word (host rebooted, or it was killed)"
-            else:
-                yield "the host no longer knows this launch (its spool was emptied?)"
-            return
-
-    def _follow_once(
-        self, step: StepPlan, launch: int, offset: int, deadline: _Patience
-    ) -> Generator[bytes, None, int]:
-        deadline.offset = offset
-        argv = [*self._agent("follow"), *_which(self.unit, step, launch), "--offset", str(offset)]
-        with self._open().stream(argv, idle_s=IDLE_S * self._pace) as stream:
-            rest = b""
-            for chunk in stream.chunks():
-                deadline.reset()
-                cut = (rest + chunk).rfind(b"\n") + 1
-                whole, rest = (rest + chunk)[:cut], (rest + chunk)[cut:]
-                lines = b"".join(x for x in whole.splitlines(keepends=True) if x != b"\n")
-                if lines:
-                    deadline.offset += len(lines)
-                    yield lines
-            return stream.exit()
-
-    def evidence(self, step: StepPlan, launch: int) -> list[dict[str, Any]]:
-        """What the host says of a launch that was lost; nothing where it does not answer."""
-        argv = [*self._agent("evidence"), *_which(self.unit, step, launch)]
-        try:
-            answer = self._open().run(argv, timeout_s=START_S * self._pace)
-            pieces = json.loads(answer.stdout)["pieces"] if answer.exit == 0 else []
-        except LinkError:
-            self.close()
-            return []
-        except (ValueError, LookupError, TypeError):
-            return []
-        return [p for p in pieces if isinstance(p, dict)] if isinstance(pieces, list) else []
-
-    def ask_to_stop(self, step: StepPlan, launch: int) -> None:
-        """Over a link of its own, from another thread: the first one is busy following. Where the host
-        cannot be reached the launch ends by its own limits."""
-        try:
-            link = self.opener(self.unit.address)
-        except LinkError:
-            return
-        try:
-            link.run([*self._agent("stop"), *_which(self.unit, step, launch)], timeout_s=STOP_S * self._pace)
-        except LinkError:
-            return
-        finally:
-            link.close()
-
-    def _agent(self, verb: str) -> list[str]:
-        return [self.unit.address.python, self.unit.agent, verb, "--spool", self.unit.spool]
-
-    def _open(self) -> Link:
-        if self._link is None:
-            self._link = self.opener(self.unit.address)
-        return self._link
-
-    def _persist(self, verb: Callable[[Link], Any]) -> Any:
-        deadline = _Patience(self.unit.patience_s, self.halt)
-        while True:
-            try:
-                return verb(self._open())
-            except (LinkLost, LinkTimeout, Unreachable) as e:
-                self.close()
-                deadline.wait(e)
-            except LinkError as e:
-                raise _HostGone(str(e)) from e
-
-
-class _Patience:
-    """How long a host may stay out of reach, counted from the last sign of life."""
-
-    def __init__(self, seconds: float, halt: Halt) -> None:
-        self._seconds = seconds
-        self._halt = halt
-        self._since: float | None = None
-        self._pause = 0.2
-        self.offset: int = 0
-
-    def reset(self) -> None:
-        self._since, self._pause = None, 0.2
-
-    def wait(self, error: LinkError) -> None:
-        """Sleep before the next try; raises _HostGone when there is no patience left."""
-        now = time.monotonic()
-        if self._since is None:
-            self._since = now
-        if now - self._since > self._seconds:
-            raise _HostGone(f"out of reach for {now - self._since:.0f} s: {error.what}") from error
-        if self._halt.reason is not None:
-            raise _HostGone(f"out of reach when asked to stop: {error.what}") from error
-        time.sleep(self._pause)
-        self._pause = min(self._pause * 2, 4.0)
-
-
-def _which(unit: Unit, step: StepPlan, launch: int) -> list[str]:
-    return ["--run", unit.run, "--step", step.id, "--launch", str(launch)]
-
-
-def order_of(unit: Unit, step: StepPlan, launch: int, at: float = 0.0) -> Order:
-    """The order for one launch, which begins when the host's clock says ``at``. Its seed differs from launch to launch and is written down."""
-    return Order(
-        protocol=wire.PROTOCOL,
-        run=unit.run,
-        host=step.host,
-        job=step.job,
-        step=step.id,
-        launch=launch,
-        workload=step.workload,
-        settings=json.loads(json.dumps(step.settings)),
-        program=unit.programs.get(step.variant, ""),
-        threads=step.threads,
-        cpus=list(step.cpus),
-        mem=step.mem,
-        warmup_s=step.warmup_s,
-        seconds=step.seconds,
-        interval_s=step.interval_s,
-        seed=(step.seed + launch) % 2**63,
-        limits=Limits(
-            unit.job.wall_s, unit.job.memory_bytes, core_bytes=_core_bytes(step), alone_s=unit.job.alone_s
-        ),
-        start_at=at,
-    )
-
-
-def _core_bytes(step: StepPlan) -> int:
-    """A search for races keeps what a crash leaves. Sanitizers say more themselves, and reserve more memory than a disk has."""
-    return CORE_BYTES if step.workload == RACE and step.variant not in ("asan", "tsan") else 0

@@ -12,6 +12,7 @@ import pytest
 from made_up_units import job, line, step
 
 from orchestrator.engine import drive as driving
+from orchestrator.engine import reach
 from orchestrator.engine.drive import drive
 from orchestrator.engine.unit import Lines, Note, Piece, Progress, Unit
 from orchestrator.errors import HostKeyChanged, LinkError, LinkLost, Unreachable
@@ -163,7 +164,7 @@ def test_a_host_that_is_given_longer_to_get_in_is_waited_for_longer() -> None:
     agent = Agent()
     run(agent, unit(step("a", "h")))
     run(agent, replace(unit(step("a", "h")), address=Address("h", connect_timeout_s=60.0)))
-    assert agent.idle_s == [driving.IDLE_S, 6 * driving.IDLE_S]
+    assert agent.idle_s == [reach.IDLE_S, 6 * reach.IDLE_S]
 
 
 def test_a_host_that_stays_away_is_lost_with_all_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +195,7 @@ def test_a_host_whose_key_changed_is_lost_at_once() -> None:
 def test_a_launch_whose_agent_is_gone_is_lost_and_the_others_go_on() -> None:
     a, b = step("a", "h", 0), step("a", "h", 1)
     agent = Agent()
-    agent.follow_exit[a.id, 0] = driving.SUPERVISOR_GONE
+    agent.follow_exit[a.id, 0] = reach.SUPERVISOR_GONE
     pieces = run(agent, unit(a, b))
     assert words(pieces)[a.id][0] == "step_lost"
     assert words(pieces)[b.id] == ("step_done", "1 launch")
