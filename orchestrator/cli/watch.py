@@ -12,6 +12,7 @@ import typer
 
 from orchestrator.cli.outlets import Metrics
 from orchestrator.errors import EXIT_INTERRUPTED, EXIT_UNKNOWN, InputError
+from orchestrator.results.clocks import clock_offsets
 
 if TYPE_CHECKING:
     from agents.wire import Entry
@@ -113,8 +114,7 @@ class Watcher:
             self._over = False
         elif entry.kind == "run_ended":
             self._over = True
-        elif entry.kind == "clock" and isinstance(entry.data.get("offset_s"), int | float):
-            self._offsets[str(entry.data.get("host"))] = float(entry.data["offset_s"])
+        self._offsets.update(clock_offsets([entry]))
         self.shown.note(entry.kind, entry.data)
 
     def follow(self) -> int:

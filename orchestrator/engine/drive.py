@@ -8,7 +8,7 @@ one goes on from the byte that was written down last (`Unit.progress`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agents import wire
@@ -59,7 +59,7 @@ def _begin(unit: Unit, plan: StepPlan, stops: list[Stop]) -> _Step:
     for entry in known.entries:
         policy.feed(entry)
         for stop in stops:
-            stop.feed(entry, host=plan.host, step=plan.id)
+            stop.feed(_by_our_clock(unit, entry), host=plan.host, step=plan.id)
     return _Step(plan, policy, known.launch, known.offset, first=known.launch)
 
 
@@ -141,7 +141,7 @@ def _launch(host: Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator[
                         gone = STOPPED_BY_OTHERS
                         continue
                 step.policy.feed(entry)
-                yield from _apply(stops, entry, step.plan, halt)
+                yield from _apply(stops, _by_our_clock(unit, entry), step.plan, halt)
     finally:
         halt.watch(None)
     step.launch, step.offset = number + 1, 0
@@ -179,6 +179,11 @@ def entries(data: bytes) -> Iterator[Entry]:
             yield wire.parse_entry(line.decode())
         except (wire.WireError, UnicodeDecodeError):
             continue
+
+
+def _by_our_clock(unit: Unit, entry: Entry) -> Entry:
+    """For stops that go by the time of day."""
+    return replace(entry, t=entry.t - unit.clock_offset_s) if unit.clock_offset_s else entry
 
 
 def _note(unit: Unit, step: StepPlan, kind: str, reason: str, launches: int | None = None) -> Note:

@@ -163,6 +163,7 @@ def _unit(
         job=job,
         steps=steps,
         progress={s.id: progress_of(folder, s.host, s.id, again.get(s.id, ())) for s in steps},
+        clock_offset_s=session.found.clock_offsets.get(address.name, 0.0),
         patience_s=session.request.patience_s,
         again=session.request.again,
     )

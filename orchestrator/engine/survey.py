@@ -153,7 +153,7 @@ def remarks(found: Survey) -> Iterator[str]:
     for host, offset in found.clock_offsets.items():
         odd = preflight.clock_finding(offset)
         if odd is not None:
-            yield f"{host}: {odd.what}: so are the times in its journal ({odd.hint})"
+            yield f"{host}: {odd.what}; times in the report are corrected by that ({odd.hint})"
 
 
 def reason(error: LinkError) -> str:

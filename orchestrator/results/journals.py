@@ -9,10 +9,11 @@ launch with a fault never counts as passed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agents.wire import Entry
 from orchestrator.model.plan import Plan, StepPlan
+from orchestrator.results.clocks import by_our_clock, clock_offsets
 from orchestrator.results.folder import JournalFault, RunFolder, read_journal
 
 
@@ -45,10 +46,17 @@ class Journals:
 
 
 def read_journals(folder: RunFolder, plan: Plan) -> Journals:
-    """Raises OSError only where a file is there and cannot be read."""
+    """Wall-clock times by the controller's clock. Raises OSError only where a file is there and cannot be read."""
     faults: list[JournalFault] = []
     controller = list(read_journal(folder.controller_journal, faults))
-    return Journals(controller, [f"line {f.line}: {f.what}" for f in faults], read_steps(folder, plan.steps))
+    steps = read_steps(folder, plan.steps)
+    offsets = clock_offsets(controller)
+    for step in plan.steps:
+        offset = offsets.get(step.host)
+        if offset and step.id in steps:
+            log = steps[step.id]
+            steps[step.id] = replace(log, launches=by_our_clock(log.launches, offset))
+    return Journals(controller, [f"line {f.line}: {f.what}" for f in faults], steps)
 
 
 def read_steps(folder: RunFolder, planned: Iterable[StepPlan]) -> dict[str, StepLog]:

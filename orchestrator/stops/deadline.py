@@ -1,4 +1,4 @@
-"""`deadline: "06:00Z"`: what is still going on when the night is over is stopped, by each host's wall clock; the first 06:00 UTC
+"""`deadline: "06:00Z"`: what is still going on when the night is over is stopped, by each host's clock, corrected by what it is off; the first 06:00 UTC
 after the job began there. With `+02:00` instead of `Z` in another zone, or once and for all: `"2026-11-24T06:00Z"`."""
 
 from __future__ import annotations

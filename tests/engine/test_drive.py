@@ -183,6 +183,15 @@ def test_a_host_that_stays_away_is_lost_with_all_its_steps(monkeypatch: pytest.M
     assert "nothing listens there" in host["reason"]
 
 
+def test_the_night_ends_by_our_clock_and_not_by_that_of_a_host_that_is_hours_off() -> None:
+    a = step("a", "h", launches=Launches(2, 2))
+    # what the host writes is of 00:01
+    given = unit(a, stops=[StopSpec("deadline", "1970-01-01T00:30Z")])
+    assert words(run(Agent(), given))[a.id] == ("step_done", "2 launches")
+    behind = replace(given, clock_offset_s=-3600.0)
+    assert words(run(Agent(), behind))[a.id][0] == "step_stopped"
+
+
 def test_a_host_whose_key_changed_is_lost_at_once() -> None:
     a = step("a", "h")
     agent = Agent()

@@ -98,7 +98,7 @@ def test_what_is_lacking_is_one_line_of_the_right_weight(
     [
         (0.4, OK, "ready"),
         (-3.0, WARNING, "its clock is 3.0 s behind"),
-        (7200.0, FAILURE, "its clock is 2.0 h ahead"),
+        (7200.0, WARNING, "its clock is 2.0 h ahead"),
     ],
 )
 def test_a_clock_that_is_off_is_said_with_its_direction(offset: float, level: str, words: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from orch_process import endings, only_run, orch, write
+from orch_process import endings, only_run, orch, table, write
 
 pytestmark = [pytest.mark.ray, pytest.mark.sshd]
 
@@ -57,5 +57,9 @@ def test_each_host_that_is_set_up_wrongly_is_told_and_the_others_complete(tmp_pa
         "h4": "passed",
     }
     assert f"h1: its clock is {HOURS}.0 h ahead" in ended.err
+    begun = table(only_run(tmp_path / "runs"), "steps").set_index("host")["started"]
+    assert abs((begun["h1"] - begun["h4"]).total_seconds()) < HOURS * 3600 / 2
+    times = table(only_run(tmp_path / "runs"), "events")["time"].dropna()
+    assert (times.max() - times.min()).total_seconds() < HOURS * 3600 / 2
     assert "nothing listens on the jump host 127.0.0.1 port 1" in ends["h2"][1]
     assert f"{key} (open to others, so it is not used: chmod 600 it)" in ends["h3"][1]
