@@ -120,7 +120,7 @@ def _launch(host: Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator[
         if granted is None:
             return
         at = granted + unit.clock_offset_s
-    refused = host.start(step.plan, number, at)
+    refused = yield from host.start(step.plan, number, at)
     if refused is not None:
         kind, step.over = refused
         yield _note(unit, step.plan, kind, step.over)
@@ -132,6 +132,9 @@ def _launch(host: Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator[
             if isinstance(data, str):
                 gone = data
                 break
+            if isinstance(data, Note):
+                yield data
+                continue
             step.offset += len(data)
             yield Lines(unit.address.name, step.plan.id, number, data)
             for entry in entries(data):
@@ -146,16 +149,22 @@ def _launch(host: Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator[
         halt.watch(None)
     step.launch, step.offset = number + 1, 0
     if gone is not None:
-        about = {"host": unit.address.name, "job": unit.job.name, "step": step.plan.id, "launch": number}
-        if unit.again and number == step.first:
-            step.policy.forget()
-            yield Note("launch_again", {**about, "reason": gone})
-            return
-        step.over = gone
-        for piece in host.evidence(step.plan, number):
-            yield Note("evidence", {**about, **piece})
-        yield Note("launch_lost", {**about, "reason": gone})
-        yield _note(unit, step.plan, "step_lost", gone)
+        yield from _gone(host, step, number, gone)
+
+
+def _gone(host: Host, step: _Step, number: int, why: str) -> Iterator[Piece]:
+    """A launch that has no end, or whose end is not ours."""
+    unit = host.unit
+    about = {"host": unit.address.name, "job": unit.job.name, "step": step.plan.id, "launch": number}
+    if unit.again and number == step.first:
+        step.policy.forget()
+        yield Note("launch_again", {**about, "reason": why})
+        return
+    step.over = why
+    for piece in host.evidence(step.plan, number):
+        yield Note("evidence", {**about, **piece})
+    yield Note("launch_lost", {**about, "reason": why})
+    yield _note(unit, step.plan, "step_lost", why)
 
 
 def _apply(stops: list[Stop], entry: Entry, step: StepPlan, halt: Halt) -> Iterator[Note]:
@@ -172,6 +181,11 @@ def stop_note(job: str, reason: str, decision: Decision, host: str = "") -> Note
     return Note("stop", {"job": job, "host": host, "reason": reason, "verdict": str(decision.verdict)})
 
 
+def _by_our_clock(unit: Unit, entry: Entry) -> Entry:
+    """For stops that go by the time of day."""
+    return replace(entry, t=entry.t - unit.clock_offset_s) if unit.clock_offset_s else entry
+
+
 def entries(data: bytes) -> Iterator[Entry]:
     """The entries of whole journal lines; a damaged one is left to whoever reads the run folder."""
     for line in data.splitlines():
@@ -179,11 +193,6 @@ def entries(data: bytes) -> Iterator[Entry]:
             yield wire.parse_entry(line.decode())
         except (wire.WireError, UnicodeDecodeError):
             continue
-
-
-def _by_our_clock(unit: Unit, entry: Entry) -> Entry:
-    """For stops that go by the time of day."""
-    return replace(entry, t=entry.t - unit.clock_offset_s) if unit.clock_offset_s else entry
 
 
 def _note(unit: Unit, step: StepPlan, kind: str, reason: str, launches: int | None = None) -> Note:

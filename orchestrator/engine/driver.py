@@ -24,7 +24,7 @@ from typing import Any, Self
 from orchestrator.analysis.spreading import here
 from orchestrator.engine.nodes import Admission, Join
 from orchestrator.engine.seats import RaySeats
-from orchestrator.engine.unit import Piece, Unit
+from orchestrator.engine.unit import Note, Piece, Unit
 from orchestrator.fleet.certificates import Authority
 from orchestrator.fleet.cluster import (
     NODE_ADDRESS,
@@ -48,6 +48,8 @@ HEADS = 3
 #: Between two attempts of a host to join again.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 60.0
 _TURN_S = 0.05
+#: Of a node that is lost.
+APART = "it does not answer any more; the host is driven over SSH until it has joined again"
 #: A terminal sends these to all of its processes; the run decides, the driver follows.
 _NOT_ITS_OWN = (signal.SIGINT, signal.SIGHUP)
 
@@ -84,7 +86,8 @@ class DriverSeats:
         self._home: Path | None = None
         self._pipe: Connection | None = None
         self._running: dict[str, Unit] = {}
-        self._dead: deque[tuple[str, Piece | BaseException | None]] = deque()
+        #: what `next` gives first; a note that is of no unit has an empty key
+        self._due: deque[tuple[str, Piece | BaseException | None]] = deque()
         self._ready_by = 0.0
         #: HOST:PORT for nodes, of the last head that there was
         self._head = ""
@@ -152,8 +155,8 @@ class DriverSeats:
         self._send(("go", key, at))
 
     def next(self, timeout_s: float) -> tuple[str, Piece | BaseException | None] | None:
-        if self._dead:
-            return self._dead.popleft()
+        if self._due:
+            return self._due.popleft()
         if self._pipe is None:
             time.sleep(timeout_s)
             return None
@@ -175,6 +178,7 @@ class DriverSeats:
             self.nodes = piece
             return None
         if key == "lost":
+            self._note_nodes(piece, "lost", APART)
             self._join_beside(piece)
             return None
         if key == "failed":
@@ -223,11 +227,16 @@ class DriverSeats:
         child, pause_s = self._child, FIRST_PAUSE_S
         left = set(hosts)
         while left and child is not None and child is self._child:
-            left -= set(self._join_in(sorted(left)))
+            joined = self._join_in(sorted(left))
+            self._note_nodes(joined, "joined", "again")
+            left -= set(joined)
             until = time.monotonic() + pause_s
             while left and child is self._child and time.monotonic() < until:
                 time.sleep(_TURN_S)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _note_nodes(self, hosts: Sequence[str], status: str, reason: str) -> None:
+        self._due.extend(("", Note("node", {"host": h, "status": status, "reason": reason})) for h in hosts)
 
     def _join_in(self, hosts: Sequence[str] | None) -> list[str]:
         """Those that have joined."""
@@ -253,7 +262,7 @@ class DriverSeats:
     def _died(self, why: str) -> None:
         _LOG.error("%s; see %s", why, self._logs)
         self._leave(at_once=True)
-        self._dead.extend((key, SeatDied(why)) for key in self._running)
+        self._due.extend((key, SeatDied(why)) for key in self._running)
         self._running.clear()
 
     def _leave(self, *, at_once: bool = False) -> None:

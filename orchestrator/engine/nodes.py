@@ -13,7 +13,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
@@ -159,7 +158,7 @@ def joined(
     nodes = Nodes(units[0].run, list(members.values()), forks, opener)
     say(f"{len(members)} host(s) join the Ray cluster")
     try:
-        seats.join(partial(_join_noted, nodes, note))
+        seats.join(nodes.join)
         note("cluster", {"nodes": seats.nodes, **asdict(plan)})
         for host in members:
             why = nodes.why.get(host, "there was no head")
@@ -172,19 +171,6 @@ def joined(
             note("node", {"host": host, "status": "left" if left else "parted", "reason": left})
             if left:
                 say(f"{host}: its Ray node is left: {left}")
-
-
-def _join_noted(
-    nodes: Nodes,
-    note: Callable[[str, dict[str, Any]], object],
-    admission: Admission,
-    only: Sequence[str] | None,
-) -> list[str]:
-    """``only`` are hosts that were nodes before."""
-    joined = nodes.join(admission, only)
-    for host in joined if only is not None else ():
-        note("node", {"host": host, "status": "joined", "reason": "again"})
-    return joined
 
 
 def _member(unit: Unit, seat: str) -> Member:

@@ -10,13 +10,13 @@ from typing import Any
 
 from agents import wire
 from agents.wire import Limits, Order
-from orchestrator.engine.unit import Unit
+from orchestrator.engine.unit import Note, Unit
 from orchestrator.errors import LinkError, LinkLost, LinkTimeout, Unreachable
 from orchestrator.fleet.seat import Halt
 from orchestrator.model.plan import StepPlan
 from orchestrator.model.race import WORKLOAD as RACE
 from orchestrator.transport import Opener
-from orchestrator.transport.link import Link
+from orchestrator.transport.link import Completed, Link
 
 #: The agent sends a blank line at least every 5 s; three missed ones are a dead link.
 IDLE_S = 16.0
@@ -37,6 +37,10 @@ class HostGone(Exception):
     """Out of reach for longer than the unit's patience."""
 
 
+class _ReaderGone(LinkLost):
+    """The host answers, and what read the journal there is gone."""
+
+
 @dataclass
 class Host:
     """The agent's commands on one host, over links that may break and are opened again."""
@@ -55,12 +59,14 @@ class Host:
             self._link.close()
             self._link = None
 
-    def start(self, step: StepPlan, launch: int, at: float) -> tuple[str, str] | None:
+    def start(self, step: StepPlan, launch: int, at: float) -> Generator[Note, None, tuple[str, str] | None]:
         """None where it runs (or ran already), else the kind of the step's note and why the host will not. Safe to repeat:
         the agent starts a launch once. A host that cannot (disk full, agent damaged) says nothing about what was to run there."""
         order = wire.dumps(wire.encode(order_of(self.unit, step, launch, at))).encode()
         argv = self._agent("start")
-        answer = self._persist(lambda link: link.run(argv, stdin=order, timeout_s=START_S * self._pace))
+        answer = yield from self._persist(
+            lambda link: link.run(argv, stdin=order, timeout_s=START_S * self._pace)
+        )
         if answer.exit == 0:
             return None
         said = answer.stderr.decode(errors="replace").strip().splitlines()
@@ -70,18 +76,21 @@ class Host:
         why = f"the agent did not start it: {words}"
         return "step_failed" if answer.exit == BAD_ORDER else "step_lost", why
 
-    def follow(self, step: StepPlan, launch: int, offset: int) -> Iterator[bytes | str]:
+    def follow(self, step: StepPlan, launch: int, offset: int) -> Iterator[bytes | str | Note]:
         """Whole journal lines from ``offset`` on; a str at the end where the launch is lost, and why."""
-        deadline = _Patience(self.unit.patience_s, self.halt)
+        deadline = _Patience(self.unit, self.halt)
         while True:
             try:
                 status = yield from self._follow_once(step, launch, offset, deadline)
                 if status not in (0, SUPERVISOR_GONE, NO_SUCH_LAUNCH):
                     # what was reading the journal was killed, and not what is written there
-                    raise LinkLost(self.unit.address.name, f"its journal's reader ended with status {status}")
+                    raise _ReaderGone(
+                        self.unit.address.name, f"its journal's reader ended with status {status}"
+                    )
             except (LinkLost, LinkTimeout, Unreachable) as e:
                 offset = deadline.offset
                 self.close()
+                yield from deadline.missed(e)
                 deadline.wait(e)
                 continue
             except LinkError as e:
@@ -96,13 +105,13 @@ class Host:
 
     def _follow_once(
         self, step: StepPlan, launch: int, offset: int, deadline: _Patience
-    ) -> Generator[bytes, None, int]:
+    ) -> Generator[bytes | Note, None, int]:
         deadline.offset = offset
         argv = [*self._agent("follow"), *_which(self.unit, step, launch), "--offset", str(offset)]
         with self._open().stream(argv, idle_s=IDLE_S * self._pace) as stream:
             rest = b""
             for chunk in stream.chunks():
-                deadline.reset()
+                yield from deadline.heard()
                 cut = (rest + chunk).rfind(b"\n") + 1
                 whole, rest = (rest + chunk)[:cut], (rest + chunk)[cut:]
                 lines = b"".join(x for x in whole.splitlines(keepends=True) if x != b"\n")
@@ -146,30 +155,50 @@ class Host:
             self._link = self.opener(self.unit.address)
         return self._link
 
-    def _persist(self, verb: Callable[[Link], Any]) -> Any:
-        deadline = _Patience(self.unit.patience_s, self.halt)
+    def _persist(self, verb: Callable[[Link], Completed]) -> Generator[Note, None, Completed]:
+        deadline = _Patience(self.unit, self.halt)
         while True:
             try:
-                return verb(self._open())
+                answer = verb(self._open())
             except (LinkLost, LinkTimeout, Unreachable) as e:
                 self.close()
+                yield from deadline.missed(e)
                 deadline.wait(e)
             except LinkError as e:
                 raise HostGone(str(e)) from e
+            else:
+                yield from deadline.heard()
+                return answer
 
 
 class _Patience:
     """How long a host may stay out of reach, counted from the last sign of life."""
 
-    def __init__(self, seconds: float, halt: Halt) -> None:
-        self._seconds = seconds
+    def __init__(self, unit: Unit, halt: Halt) -> None:
+        self._unit, self._seconds = unit, unit.patience_s
         self._halt = halt
         self._since: float | None = None
+        #: when it was noted that the host is away
+        self._noted: float | None = None
         self._pause = 0.2
         self.offset: int = 0
 
-    def reset(self) -> None:
+    def heard(self) -> Iterator[Note]:
+        """A sign of life."""
         self._since, self._pause = None, 0.2
+        if self._noted is not None:
+            away_s, self._noted = time.monotonic() - self._noted, None
+            yield self._note("back", f"after {away_s:.0f} s")
+
+    def missed(self, error: LinkError) -> Iterator[Note]:
+        """Said once, and not of a reader that was killed on a host that answers."""
+        if self._noted is None and not isinstance(error, _ReaderGone):
+            self._noted = time.monotonic()
+            yield self._note("away", error.what)
+
+    def _note(self, status: str, reason: str) -> Note:
+        about = {"host": self._unit.address.name, "job": self._unit.job.name}
+        return Note("reach", {**about, "status": status, "reason": reason})
 
     def wait(self, error: LinkError) -> None:
         """Sleep before the next try; raises HostGone when there is no patience left."""

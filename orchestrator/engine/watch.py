@@ -68,7 +68,7 @@ class Seats(Protocol):
         """Begin; its pieces come from `next`."""
 
     def next(self, timeout_s: float) -> tuple[str, Piece | BaseException | None] | None:
-        """(key of the unit, piece); None as piece at its end; an exception where its seat died.
+        """(key of the unit, piece), an empty key with a note that is of none; None as piece at its end; an exception where its seat died.
         None where nothing came in time."""
 
     def halt(self, key: str, reason: str) -> None:
@@ -249,6 +249,8 @@ class Watch:
     # -- taking in ---------------------------------------------------------------------------------
 
     def _take(self, key: str, piece: Piece | BaseException | None) -> None:
+        if not key and isinstance(piece, Note):
+            self._note(piece)
         unit = self._running.get(key)
         if unit is None:
             return

@@ -174,6 +174,23 @@ class Board:
             host.state = str(data["status"])
             text = f"{data['host']}: {data['status']}: {data['reason']}"
             self.happened(f"host_{data['status']}", text, host=data["host"])
+        elif kind == "reach" and host is not None:
+            self._reach(host, data)
+        elif kind == "node":
+            self._node(data)
+
+    def _reach(self, host: HostState, data: Mapping[str, Any]) -> None:
+        name, away = data["host"], data["status"] == "away"
+        host.state = "away" if away else host.job or "waiting"
+        said = f"out of reach: {data['reason']}" if away else f"within reach again {data['reason']}"
+        self.happened(f"host_{data['status']}", f"{name}: {said}", host=name)
+
+    def _node(self, data: Mapping[str, Any]) -> None:
+        name, reason = data["host"], data["reason"]
+        if data["status"] == "lost":
+            self.happened("node_lost", f"{name}: its Ray node is lost: {reason}", host=name)
+        elif data["status"] == "joined" and reason == "again":
+            self.happened("node_joined", f"{name}: its Ray node has joined again", host=name)
 
     def _again(self) -> None:
         """A session begins: what an earlier one has lost or stopped may come after all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -62,3 +63,19 @@ def test_cells_that_do_not_run_cost_nothing() -> None:
 
 def test_figures_have_three_digits_and_a_letter() -> None:
     assert [si(v) for v in (999.0, 12_345.0, 3.2e6, 4.56e9)] == ["999 ", "12.3 k", "3.2 M", "4.56 G"]
+
+
+def test_a_lost_link_and_a_lost_node_are_said_and_so_is_their_return() -> None:
+    progress, unit = shown([step("a", "h")])
+    progress.out = StringIO()
+    progress.began(unit)
+    for status, reason in (("away", "the connection is gone"), ("back", "after 3 s")):
+        progress.note("reach", {"host": "h", "job": "a", "status": status, "reason": reason})
+    for status, reason in (("joined", ""), ("lost", "no answer"), ("joined", "again"), ("parted", "")):
+        progress.note("node", {"host": "h", "status": status, "reason": reason})
+    assert progress.out.getvalue().splitlines() == [
+        "orch: h: out of reach: the connection is gone",
+        "orch: h: within reach again after 3 s",
+        "orch: h: its Ray node is lost: no answer",
+        "orch: h: its Ray node has joined again",
+    ]

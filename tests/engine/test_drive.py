@@ -192,6 +192,25 @@ def test_the_night_ends_by_our_clock_and_not_by_that_of_a_host_that_is_hours_off
     assert words(run(Agent(), behind))[a.id][0] == "step_stopped"
 
 
+def reached(pieces: Sequence[Piece]) -> list[tuple[str, str]]:
+    return [(p.data["status"], p.data["reason"]) for p in pieces if isinstance(p, Note) and p.kind == "reach"]
+
+
+def test_a_link_that_is_lost_and_found_again_is_said_once_each_time() -> None:
+    agent = Agent()
+    agent.refusals = [Unreachable("h", "nothing listens there")] * 3
+    agent.cuts = [100]
+    given = unit(step("a", "h"), patience_s=1000.0)
+    away, back = ("away", "nothing listens there"), ("back", "after 0 s")
+    assert reached(run(agent, given)) == [away, back, ("away", "cut"), back]
+
+
+def test_a_reader_that_is_killed_is_no_host_that_is_out_of_reach() -> None:
+    agent = Agent()
+    agent.readers_killed = 1
+    assert reached(run(agent, unit(step("a", "h")))) == []
+
+
 def test_a_host_whose_key_changed_is_lost_at_once() -> None:
     a = step("a", "h")
     agent = Agent()

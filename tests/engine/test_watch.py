@@ -227,6 +227,25 @@ def test_what_was_written_before_counts_towards_a_stop_of_the_job(tmp_path: Path
     assert stop["reason"] == f"2 launches failed, the first: {a1.id} launch 0"
 
 
+class Telling(Scripted):
+    """Says something first that is of no unit."""
+
+    def __init__(self, note: Note, scripts: Mapping[str, list[Piece | BaseException]]) -> None:
+        super().__init__(scripts)
+        self._first = [note]
+
+    def next(self, timeout_s: float) -> tuple[str, Piece | BaseException | None] | None:
+        return ("", self._first.pop()) if self._first else super().next(timeout_s)
+
+
+def test_what_is_of_no_unit_is_written_down_as_well(tmp_path: Path) -> None:
+    a = step("a", "h")
+    bench = Bench(tmp_path, [job("a")], [a])
+    about = {"host": "h", "status": "lost", "reason": "no answer"}
+    bench.watch(Telling(Note("node", about), {"a@h": [done(a)]}))
+    assert [n.data for n in bench.notes() if n.kind == "node"] == [about]
+
+
 def test_a_dead_seat_is_replaced_and_goes_on_from_the_last_written_byte(tmp_path: Path) -> None:
     s = step("a", "h1", launches=Launches(2, 2))
     bench = Bench(tmp_path, [job("a")], [s])
