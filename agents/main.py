@@ -18,6 +18,7 @@ supervisor is gone without `ended` · 5 this host cannot take it (disk full, spo
     join    --spool S                                   order (JSON) on standard input
     fit     --spool S --python P --ray V --version V    why that interpreter cannot join
     part    --spool S [--run R]
+    vex     --spool S --what pinning|hotplug|clock --for SECONDS [--seed N] [--by SECONDS] [--run R --step ID --launch N]
 
 All but `follow` answer with one line of JSON; errors are one line on standard error.
 """
@@ -55,6 +56,7 @@ _OPTIONS: Dict[str, Set[str]] = {
     "join": {"--spool"},
     "fit": {"--spool", "--python", "--ray", "--version"},
     "part": {"--spool", "--run"},
+    "vex": {"--spool", "--what", "--for", "--seed", "--by", "--run", "--step", "--launch"},
 }
 _FLAGS = {"--live"}
 
@@ -109,6 +111,8 @@ def _run(argv: List[str]) -> int:
         return _about_host(verb, spool, options)
     if verb in ("join", "fit", "part"):
         return _about_node(verb, spool, options)
+    if verb == "vex":
+        return _vex(spool, options)
     return _about_launch(verb, spool, options)
 
 
@@ -181,6 +185,32 @@ def _about_host(verb: str, spool: Path, options: Dict[str, str]) -> int:
         return _answer(tuner.apply(_need(options, "--id"), {name: value for name, _, value in pairs}))
     except OSError as e:
         raise _Failed(CANNOT, "%s: %s" % (e.filename or place.folder, e.strerror or e)) from e
+
+
+def _vex(spool: Path, options: Dict[str, str]) -> int:
+    """A fault on purpose: {done, text}."""
+    from agents import vex
+    from agents.launch import Launch
+
+    what, lasts_s, seed = _need(options, "--what"), _positive(options, "--for"), _int(options, "--seed", 0)
+    one = None
+    if "--launch" in options:
+        number = _int(options, "--launch", None)
+        one = Launch(spool, _need(options, "--run"), _need(options, "--step"), number)
+    try:
+        if what == "pinning" and one is not None:
+            text = vex.pinning(one, lasts_s, seed)
+        elif what == "hotplug":
+            text = vex.hotplug(one.measured_cpus() if one is not None else [], lasts_s, seed)
+        elif what == "clock":
+            text = vex.clock(_positive(options, "--by"), lasts_s)
+        else:
+            raise _Failed(USAGE, "--what: hotplug, clock, or pinning of a launch, and not %r" % what)
+    except vex.NotDone as e:
+        return _answer({"done": False, "text": str(e)})
+    except OSError as e:
+        raise _Failed(CANNOT, "%s was not put back: %s" % (what, e.strerror or e)) from e
+    return _answer({"done": True, "text": text})
 
 
 def check_run(name: str) -> str:

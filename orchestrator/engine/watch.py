@@ -306,6 +306,7 @@ class Watch:
 
     def _end(self, unit: Unit) -> None:
         del self._running[unit.key]
+        self._nemesis.through(unit)
         for step in unit.steps:
             if not self._is_over(step.id):
                 self._note(Note("step_lost", _about(step, "its seat ended without a word about it")))

@@ -1,4 +1,4 @@
-"""Faults that a playbook asks for while a job measures: which there are, how often, and for how long each."""
+"""Faults that a playbook asks for, during launches or between them: which there are, how often, and for how long each."""
 
 from __future__ import annotations
 
@@ -13,15 +13,27 @@ from orchestrator.model.plan import NemesisSpec
 
 #: fault → the settings that it takes beside `every`
 FAULTS: dict[str, tuple[str, ...]] = {
-    "jitter": ("for",),
-    "memory": ("for", "use"),
+    "jitter": ("for", "when"),
+    "memory": ("for", "use", "when"),
     "kill_agent": (),
-    "link": ("for", "fault"),
+    "link": ("for", "fault", "when"),
+    "pinning": ("for",),
+    "hotplug": ("for", "when"),
+    "clock": ("for", "by", "when"),
 }
 #: What may be done to a link, in a lab.
 LINK_FAULTS = ("cut", "slow", "lossy", "delayed")
+#: While a launch runs, or as one has ended and before the next one begins.
+MOMENTS = ("during", "between")
 _EXAMPLE = "such as {jitter: {every: 60s, for: 5s}}"
-_DEFAULTS: dict[str, Any] = {"every": "60s", "for": "5s", "use": "50%", "fault": "cut"}
+_DEFAULTS: dict[str, Any] = {
+    "every": "60s",
+    "for": "5s",
+    "use": "50%",
+    "fault": "cut",
+    "when": "during",
+    "by": "1h",
+}
 
 
 def _nemesis(value: Any) -> NemesisSpec:
@@ -35,15 +47,18 @@ def _nemesis(value: Any) -> NemesisSpec:
     given = {key: said.get(key, _DEFAULTS[key]) for key in known}
     if given.get("fault", "cut") not in LINK_FAULTS:
         raise wrong(f"{name}: unknown fault {given['fault']!r}", f"there are {', '.join(LINK_FAULTS)}")
+    if given.get("when", "during") not in MOMENTS:
+        raise wrong(f"{name}: when: {given['when']!r}", f"it is one of {', '.join(MOMENTS)}")
     try:
         every = units.duration(given["every"])
         lasts = units.duration(given["for"]) if "for" in given else 0.0
         use = units.percentage(given["use"]) if "use" in given else 0.0
+        by = units.duration(given["by"]) if "by" in given else 0.0
     except units.UnitError as e:
         raise wrong(f"{name}: {e}", e.hint) from e
-    if every < 1 or ("for" in given and lasts < 1):
-        raise wrong(f"{name}: every and for are at least 1s")
-    return NemesisSpec(name, every, lasts, use, given.get("fault", ""))
+    if every < 1 or ("for" in given and lasts < 1) or ("by" in given and by < 1):
+        raise wrong(f"{name}: every, for and by are at least 1s")
+    return NemesisSpec(name, every, lasts, use, given.get("fault", ""), given.get("when", "during"), by)
 
 
 def _single(value: Any) -> tuple[Any, dict[str, Any]]:
@@ -61,6 +76,8 @@ def _written(spec: NemesisSpec) -> dict[str, Any]:
         "for": f"{spec.for_s:g}s",
         "use": f"{spec.use * 100:g}%",
         "fault": spec.fault,
+        "when": spec.when,
+        "by": f"{spec.by_s:g}s",
     }
     return {spec.name: {key: said[key] for key in ("every", *FAULTS[spec.name])}}
 

@@ -79,14 +79,16 @@ class JudgeSpec:
 
 @dataclass(frozen=True)
 class NemesisSpec:
-    """A fault that befalls each host of a job while it measures: about every ``every_s``, for ``for_s`` (0: it is over at once).
-    ``use``: share of the memory; ``fault``: of a link."""
+    """A fault that befalls each host of a job: about every ``every_s``, for ``for_s`` (0: it is over at once). ``use``: share of the
+    memory; ``fault``: of a link; ``when``: during launches or between them; ``by_s``: how far a clock goes, seconds."""
 
     name: str
     every_s: float
     for_s: float = 0.0
     use: float = 0.0
     fault: str = ""
+    when: str = "during"
+    by_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class Job(Strict):
     limits: LimitSpec = LimitSpec()
     #: each launch begins at the same moment on all hosts
     together: bool = False
-    #: faults on purpose, while it measures
+    #: faults on purpose, during its launches or between them
     nemesis: list[Nemesis] = Field(default=[])
     #: of the first launch, as it is: to repeat one that failed. None: derived from the playbook's
     seed: int | None = Field(default=None, ge=0, lt=2**63)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pytest
 from made_up_units import step
 
 from agents.wire import Entry
+from orchestrator.bundle.agent import agent_zipapp
 from orchestrator.engine.nemesis import Nemesis
 from orchestrator.engine.unit import Note, Unit
-from orchestrator.lab import faults
+from orchestrator.lab import faults, labs
 from orchestrator.model.address import Address
 from orchestrator.model.plan import JobPlan, NemesisSpec
 from orchestrator.model.playbook import Playbook
@@ -133,6 +135,55 @@ class _Counted(threading.Event):
         return False
 
 
+def test_between_launches_a_fault_waits_until_one_has_ended(
+    tmp_path: Path, nemesis: Nemesis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(faults, "befall", lambda _lab, what, _host: done.append(what))
+    asked = unit(tmp_path, NemesisSpec("link", 0.1, 600.0, fault="cut", when="between"), lab="l")
+    nemesis.heard(asked, STEP.id, STARTED)
+    time.sleep(0.5)
+    assert not nemesis.said()
+    nemesis.heard(asked, STEP.id, ENDED)
+    (begin,) = notes_until_end(nemesis, 1)
+    assert begin["text"] == "begin: link cut for 600 s after launch 0"
+    assert (begin["step"], begin["launch"]) == (STEP.id, 0)
+    nemesis.through(asked)
+    assert [n["text"] for n in notes_until_end(nemesis, 1)] == ["end: healed"]
+    assert done == ["cut", "heal"]
+
+
+def test_what_the_agent_does_is_said_in_its_words(tmp_path: Path, nemesis: Nemesis) -> None:
+    archive = agent_zipapp()
+    asked = unit(tmp_path, NemesisSpec("pinning", 0.1, 1.0))
+    asked = replace(asked, agent=str(archive), address=replace(asked.address, python=sys.executable))
+    folder = tmp_path / "runs" / "r" / STEP.id / "0"
+    folder.mkdir(parents=True)
+    nemesis.heard(asked, STEP.id, STARTED)
+    assert notes_until_end(nemesis)[1]["text"] == "end: not done: nothing of this launch runs any more"
+
+
+@pytest.mark.parametrize("lab", [None, "shared"])
+def test_a_clock_that_others_share_is_left_alone(
+    tmp_path: Path, nemesis: Nemesis, monkeypatch: pytest.MonkeyPatch, lab: str | None
+) -> None:
+    monkeypatch.setattr(labs, "load", lambda name: labs.Lab(name, tmp_path, "root", True, [], kind="rack"))
+    asked = unit(tmp_path, NemesisSpec("clock", 0.1, 1.0, by_s=3600.0), lab=lab)
+    nemesis.heard(asked, STEP.id, STARTED)
+    begin, end = notes_until_end(nemesis)[:2]
+    assert begin["text"] == "begin: clock by 3600 s for 1 s"
+    assert end["text"] == "end: not done: only the guests of a lab have a clock that may be set"
+
+
+def test_the_cpus_of_the_machine_around_a_rack_stay(
+    tmp_path: Path, nemesis: Nemesis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(labs, "load", lambda name: labs.Lab(name, tmp_path, "root", True, [], kind="rack"))
+    nemesis.heard(unit(tmp_path, NemesisSpec("hotplug", 0.1, 1.0), lab="shared"), STEP.id, STARTED)
+    said = notes_until_end(nemesis)[1]["text"]
+    assert said == "end: not done: the CPUs of this host are those of the machine that its lab is on"
+
+
 def test_no_fault_befalls_a_job_that_asks_for_none(tmp_path: Path, nemesis: Nemesis) -> None:
     nemesis.heard(unit(tmp_path), STEP.id, STARTED)
     assert nemesis.close() == []
@@ -152,6 +203,9 @@ def test_a_nemesis_is_read_and_written_as_the_same() -> None:
         {"memory": {"use": "25%"}},
         "kill_agent",
         {"link": {"fault": "lossy"}},
+        {"pinning": {"for": "3s"}},
+        {"hotplug": {"when": "between"}},
+        {"clock": {"by": "30m"}},
     ]
     playbook = Playbook.model_validate(written(*asked))
     assert playbook.jobs[0].nemesis == [
@@ -159,6 +213,9 @@ def test_a_nemesis_is_read_and_written_as_the_same() -> None:
         NemesisSpec("memory", 60.0, 5.0, 0.25),
         NemesisSpec("kill_agent", 60.0),
         NemesisSpec("link", 60.0, 5.0, fault="lossy"),
+        NemesisSpec("pinning", 60.0, 3.0),
+        NemesisSpec("hotplug", 60.0, 5.0, when="between"),
+        NemesisSpec("clock", 60.0, 5.0, by_s=1800.0),
     ]
     again = playbook.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {"orch": 1}
     assert Playbook.model_validate(json.loads(json.dumps(again))) == playbook
@@ -176,6 +233,9 @@ def test_a_nemesis_is_read_and_written_as_the_same() -> None:
         {"jitter": {"every": "100ms"}},
         {"jitter": [1]},
         {"kill_agent": {"for": "1s"}},
+        {"pinning": {"when": "between"}},
+        {"link": {"when": "now and then"}},
+        {"clock": {"by": "-1h"}},
     ],
 )
 def test_a_nemesis_that_is_none_is_refused(bad: Any) -> None:
