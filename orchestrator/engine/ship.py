@@ -22,7 +22,7 @@ _CHECK_S = 120.0
 _SEND_S = 600.0
 #: A packed blob of fewer bytes is unpacked as it arrives, and sent again as a whole where it was cut: of what a larger one costs a host,
 #: keeping what has arrived is a tenth.
-_AT_ONCE = 4 << 20
+_AT_ONCE = 16 << 20
 #: times in a row that a link may be lost without a byte of progress
 _TRIES = 3
 
