@@ -215,15 +215,18 @@ class Cutting:
         return getattr(self.inner, name)
 
 
+@pytest.mark.parametrize("pack", [False, True])
 def test_a_copy_that_was_cut_goes_on_from_where_it_was(
-    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    link: Link, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: bool
 ) -> None:
     monkeypatch.setattr(Backoff, "wait", lambda self, failed: None)
+    monkeypatch.setattr(ship_module, "_AT_ONCE", 0)  # as of a large one
     things = blobs(tmp_path, CONTENT)
     cut = Cutting(link, [200_000] * 4)  # more often than a link may be lost without progress
     spool = str(tmp_path / "spool")
-    ship(cut, things, spool, pack=False)
-    assert cut.sent == [200_000] * 5
+    ship(cut, things, spool, pack=pack)
+    assert cut.sent[:4] == [200_000] * 4
+    assert sum(cut.sent) == pytest.approx(len(CONTENT), abs=1000)
     assert Path(blob_path(spool, *things)).read_bytes() == CONTENT
     assert {p.name for p in Path(spool, "blobs").iterdir()} == set(things)
 
