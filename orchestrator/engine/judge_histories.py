@@ -21,7 +21,7 @@ def judged(lines: Iterable[str]) -> dict[str, Any]:
         found = check_window(Window(spec, data))
         if found.fault is not None:
             few = ", ".join(f"t{c.thread} {asked(c)} {told(c.ret)}" for c in found.fault.calls)
-            answer["wrong"] = f"{spec}: {found.fault.what}: {few}"
+            answer["wrong"] = f"{found.fault.what}: {few}"
             return answer
         answer["undecided"] = answer["undecided"] or found.undecided
     return answer

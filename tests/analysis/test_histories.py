@@ -79,6 +79,12 @@ RIGHT = {
         (0, "attenuate", 7, 1, "ok", 20, 30),
         (1, "check", 8, 1, True, 41, 45),
     ),
+    "of a child nothing is known but that its parent lost a right": window(
+        "capability",
+        (0, "create", 0, 256 + 3, 7, 0, 10),
+        (1, "delegate", 7, 1, 8, 11, 14),
+        (0, "attenuate", 7, 1, "ok", 20, 30),
+    ),
     "each object is a structure of its own": window(
         "stack",
         (0, "push", 1, 5, None, 0, 10),

@@ -78,7 +78,9 @@ def judge(calls: Sequence[Call]) -> Fault | None:
         if fault is not None:
             return fault
     for (id_, right), of_right in table.rights.items():
-        fault = _judge_right(table.born[id_], right, of_right, table.rights[id_, LIFE])
+        # of whom nothing else is known than that a right was taken away or missed: no entry for its life
+        life = table.rights.get((id_, LIFE), _Right())
+        fault = _judge_right(table.born[id_], right, of_right, life)
         if fault is not None:
             return fault
     return None
