@@ -21,8 +21,10 @@ from typing import Any
 
 from check_mutants import Unusable
 
-#: Of the first turn of a bench, and of a scenario, seconds; each further turn is twice as long.
+#: Of the first turn of a bench, and of a scenario, seconds; each further turn is twice as long, but of histories: one records as many windows however
+#: long it is, if it gets its CPUs, and needs some time to do so where it does not.
 FIRST_TURN_S = 0.25
+HISTORY_S = 0.5
 FIRST_SCENARIO_S = 0.06
 LONGEST_TURN_S = 4.0
 #: CPU seconds beyond its window, of a run that hangs: so long, and so many times what the sources as they are took.
@@ -54,7 +56,7 @@ class Detector:
 
     @property
     def first_turn_s(self) -> float:
-        return FIRST_SCENARIO_S if self.explores else FIRST_TURN_S
+        return FIRST_SCENARIO_S if self.explores else HISTORY_S if self.histories else FIRST_TURN_S
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def look_for(program: Path, detector: Detector, works: Sequence[Work], ground: G
             total = ran
             if not ran.passed or ran.seconds >= detector.budget_s:
                 return total
-        if not detector.histories:  # of which a run records as many windows however long it is
+        if not detector.histories:
             turn = min(turn * 2, LONGEST_TURN_S)
     return total
 
