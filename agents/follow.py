@@ -8,6 +8,7 @@ import select
 import time
 from typing import List, Optional
 
+from agents import segments
 from agents.journal import Reader
 from agents.launch import MISSING, STARTING, Launch
 from agents.limits import leave_cpus
@@ -123,7 +124,7 @@ def _stood_at_end(launch: Launch, offset: int) -> bool:
     if launch.ended() is None:
         return False
     with contextlib.suppress(OSError):
-        return launch.journal.stat().st_size == offset
+        return segments.size(launch.journal) == offset
     return False
 
 

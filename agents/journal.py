@@ -2,7 +2,8 @@
 
 Written by one process, the supervisor; read by `follow` while it grows, from any byte offset. What
 was once visible at an offset never changes: a write that the disk refuses half-way is cut back to the
-last whole line, and readers take whole lines only.
+last whole line, and readers take whole lines only. A long one is in pieces (`agents.segments`); offsets
+are those of the whole, whatever became of the piece.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+from agents import segments
 from agents.wire import Entry, WireError, entry_line, parse_entry
 
 #: Between `start` and `end` the journal is flushed to the disk at most this often.
@@ -32,12 +34,18 @@ class JournalFull(OSError):
 class Writer:
     """Not thread-safe. `add` buffers, `flush` writes; a caller flushes once per turn of its loop."""
 
-    def __init__(self, path: Path, launch: int) -> None:
-        """Raises OSError where it cannot be made, FileExistsError where it is there already."""
+    def __init__(self, path: Path, launch: int, piece_bytes: Optional[int] = None) -> None:
+        """``piece_bytes``: a new piece is begun once one is that large; None: never. Raises OSError where
+        it cannot be made, FileExistsError where it is there already."""
         self.path = path
         self.launch = launch
-        #: bytes in the file, all of them whole lines
+        #: bytes in the journal, all of them whole lines
         self.size = 0
+        #: pieces that were closed and nobody has taken yet, to pack them
+        self.closed: List[Path] = []
+        self._piece_bytes = piece_bytes
+        #: where the live file begins
+        self._start = 0
         #: bytes that `flush` will add
         self.waiting = 0
         self._seq = 0
@@ -92,14 +100,40 @@ class Writer:
         count = len(self._lines)
         self._lines.clear()
         self.waiting = 0
+        if self._piece_bytes is not None and self.size - self._start >= self._piece_bytes:
+            self._begin_piece()
         try:
             _write_all(self._fd, data)
         except OSError as e:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, self.size)
+                os.ftruncate(self._fd, self.size - self._start)
             raise JournalFull(e.errno, e.strerror, str(self.path)) from e
         self._seq += count
         self.size += len(data)
+
+    def _begin_piece(self) -> None:
+        """Before a write, so that the last line is always in the live file. Where the host will not, the
+        piece goes on: it only gets larger."""
+        new = self.path.with_name(self.path.name + ".new")
+        closed = segments.closed_name(self.path, self._start, self.size)
+        try:
+            self.sync()
+            fd = os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND, 0o600)
+        except OSError:
+            return
+        try:
+            self.path.rename(closed)
+        except OSError:
+            os.close(fd)
+            return
+        os.close(self._fd)
+        self._fd, self._start = fd, self.size
+        self.closed.append(closed)
+        try:
+            new.rename(self.path)
+            segments.sync(self.path.parent)
+        except OSError as e:
+            raise JournalFull(e.errno, e.strerror, str(self.path)) from e
 
     def sync_due(self, now: float) -> Optional[float]:
         """Seconds until a `sync` is due; None while everything is on the disk."""
@@ -134,32 +168,91 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 class Reader:
-    """Whole lines of a journal from a byte offset on, while it grows."""
+    """Whole lines of a journal from a byte offset on, while it grows and whatever its pieces become."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
         #: where the next `read` begins
         self.offset = offset
         self._fd = -1
+        #: of the piece that is read: where it begins, where it ends (None: it is live), and its bytes where it is packed
+        self._start = 0
+        self._end: Optional[int] = None
+        self._bytes: Optional[bytes] = None
 
     def read(self, most: int = 1 << 20) -> bytes:
         """Whole lines, b"" where there are none yet (or no file). About ``most`` bytes, but never
-        less than one line that is complete."""
-        if self._fd < 0:
-            try:
-                self._fd = os.open(self.path, os.O_RDONLY)
-            except FileNotFoundError:
-                return b""
+        less than one line that is complete. Raises OSError where a packed piece cannot be unpacked."""
+        while self._is_open() or self._open():
+            # asked before the last look: what was written before it was closed is still read
+            over = self._is_over()
+            data = self._whole_lines(most)
+            if data or not over:
+                return data
+            if self._end is not None and self.offset < self._end:
+                return b""  # a damaged piece: nothing is made up for it
+            self.close()
+        return b""
+
+    def _whole_lines(self, most: int) -> bytes:
         want = most
         while True:
-            data = os.pread(self._fd, want, self.offset)
+            at = self.offset - self._start
+            data = os.pread(self._fd, want, at) if self._bytes is None else self._bytes[at : at + want]
             cut = data.rfind(b"\n") + 1
             if cut or len(data) < want:
                 self.offset += cut
                 return data[:cut]
             want *= 2
 
+    def _is_open(self) -> bool:
+        return self._fd >= 0 or self._bytes is not None
+
+    def _is_over(self) -> bool:
+        """Nothing more is written into the piece that is open, and there is another one."""
+        if self._end is not None:
+            return True
+        try:
+            now, mine = self.path.stat(), os.fstat(self._fd)
+        except FileNotFoundError:
+            return bool(segments.closed(self.path))
+        return (now.st_ino, now.st_dev) != (mine.st_ino, mine.st_dev)
+
+    def _open(self) -> bool:
+        """The piece in which the offset lies."""
+        while True:
+            before = segments.closed(self.path)
+            try:
+                for piece in before:
+                    if piece.start <= self.offset < piece.end:
+                        self._open_closed(piece)
+                        return True
+                fd = os.open(self.path, os.O_RDONLY)
+            except FileNotFoundError:
+                # packed, or closed, between the two looks
+                if segments.closed(self.path) != before:
+                    continue
+                return False
+            start = segments.live_start(self.path)
+            if start == (before[-1].end if before else 0):
+                self._fd, self._start, self._end = fd, start, None
+                return self.offset >= self._start or self._give_up()
+            os.close(fd)
+
+    def _open_closed(self, piece: segments.Segment) -> None:
+        if piece.packed:
+            self._bytes = segments.unpacked(piece)
+        else:
+            self._fd = os.open(piece.path, os.O_RDONLY)
+        self._start, self._end = piece.start, piece.end
+
+    def _give_up(self) -> bool:
+        """A piece is gone: nothing is made up for it."""
+        self.close()
+        return False
+
     def close(self) -> None:
+        self._bytes = None
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, Optional
 
-from agents import journal
+from agents import journal, segments
 from agents.limits import process
 from agents.wire import Entry, WireError, dumps
 
@@ -154,7 +154,7 @@ class Launch:
     def describe(self) -> Dict[str, Any]:
         last = self.ended()
         with contextlib.suppress(OSError):
-            size = self.journal.stat().st_size
+            size = segments.size(self.journal)
             return {**self._name(), "state": self.state(), "journal_bytes": size, "ended": _data(last)}
         return {**self._name(), "state": self.state(), "journal_bytes": 0, "ended": None}
 

@@ -15,7 +15,7 @@ import time
 import traceback
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-from agents import evidence, limits, vitals
+from agents import evidence, limits, segments, vitals
 from agents import launch as launches
 from agents.backtrace import backtrace, elsewhere
 from agents.health import Health
@@ -68,11 +68,13 @@ class Supervisor:
         self.order = order
         self.affinity = affinity
         self.signals = _Signals()
-        self.journal = Writer(launch.journal, order.launch)
+        most = order.limits.output_bytes
+        self.journal = Writer(launch.journal, order.launch, segments.segment_bytes(most))
+        self.packer = segments.Packer()
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.signals.fd, selectors.EVENT_READ)
         expects = TABLE[order.workload].EXPECTS_RECORDS
-        self.output = Output(self.journal, self.selector, expects, order.limits.output_bytes, self._note)
+        self.output = Output(self.journal, self.selector, expects, most, self._note)
         self.child = 0
         self.program = ""
         self.status: Optional[int] = None
@@ -218,6 +220,7 @@ class Supervisor:
         self._sample(now)
         over = self._tree_is_gone(now)
         self.journal.flush()
+        self._pack()
         if self.output.is_urgent or self.journal.sync_due(now) == 0.0:
             self.output.is_urgent = False
             self.journal.sync()
@@ -241,7 +244,13 @@ class Supervisor:
         if any(n in numbers for n in _Signals.STOPS):
             self._asked_to_stop()
 
+    def _pack(self) -> None:
+        self.packer.waiting += self.journal.closed
+        self.journal.closed.clear()
+        self.packer.turn()
+
     def _reaped(self, ended: "Dict[int, Tuple[int, int]]") -> None:
+        self.packer.reaped(ended)
         if self.child in ended:
             self.status, peak = ended[self.child]
             # the kernel's figure holds what was inherited from us before exec: it tells nothing below that
@@ -262,7 +271,7 @@ class Supervisor:
         if self.reason is None and self.status is None and now >= self.alone_at:
             self._look_for_company(now)
         if self.kill_at is not None and now >= self.kill_at:
-            left = limits.descendants(os.getpid())
+            left = self._tree()
             limits.send([p.pid for p in left], signal.SIGKILL)
             self.kill_at = now + 0.25
             if self.give_up_at == float("inf"):
@@ -279,13 +288,13 @@ class Supervisor:
     def _begin_end(self, reason: str) -> None:
         """SIGTERM for all of it now, SIGKILL for what is left after the grace."""
         if self.reason is None and reason != "stopped":
-            self._keep(evidence.of_processes(limits.descendants(os.getpid())))
+            self._keep(evidence.of_processes(self._tree()))
         self.reason = self.reason or reason
         self._terminate()
 
     def _terminate(self) -> None:
         if self.kill_at is None:
-            limits.send([p.pid for p in limits.descendants(os.getpid())], signal.SIGTERM)
+            limits.send([p.pid for p in self._tree()], signal.SIGTERM)
             self.kill_at = time.monotonic() + limits.GRACE_S
 
     def _sample(self, now: float) -> None:
@@ -295,7 +304,7 @@ class Supervisor:
             self.next_memory = self.next_vitals = float("inf")
             return
         begin = time.monotonic()
-        rss = limits.rss_bytes(p.pid for p in limits.descendants(os.getpid()))
+        rss = limits.rss_bytes(p.pid for p in self._tree())
         self.peak_rss = max(self.peak_rss, rss)
         cap = self.order.limits.memory_bytes
         if cap is not None and rss > cap and self.reason is None:
@@ -320,12 +329,17 @@ class Supervisor:
             self.journal.flush()
             self.journal.sync()
 
+    def _tree(self) -> List[limits.Process]:
+        """The workload and all that it has started."""
+        mine = self.packer.pids()
+        return [p for p in limits.descendants(os.getpid()) if p.pid not in mine]
+
     # ---- the end
 
     def _tree_is_gone(self, now: float) -> bool:
         if self.status is None:
             return self._give_up(now)
-        left = limits.descendants(os.getpid())
+        left = self._tree()
         if left:
             if not self.left_behind and self.kill_at is None:
                 self._note("%d process(es) left behind are ended" % len(left))
@@ -343,6 +357,7 @@ class Supervisor:
         return True
 
     def _end(self) -> None:
+        self.packer.close()
         limits.reap()
         self._look()
         self.health.close()

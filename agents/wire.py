@@ -21,6 +21,9 @@ from typing import Any, Dict, List, Optional, Type, TypeVar
 
 PROTOCOL = 1
 
+#: The journal of a launch of which nothing else is said.
+JOURNAL_BYTES = 64 * 1024 * 1024
+
 #: Kinds of a journal entry written by the agent, and what ``data`` holds.
 #: ``started``  {run, host, job, step, launch, workload, argv, pid, protocol, seed, cpus, mem}
 #: ``record``   one harness record, as printed (``type`` says which)
@@ -75,7 +78,8 @@ class Limits:
 
     wall_s: float
     memory_bytes: Optional[int] = None
-    output_bytes: int = 64 * 1024 * 1024
+    #: what it may print, and what its journal may take unpacked
+    output_bytes: int = JOURNAL_BYTES
     core_bytes: int = 0
     #: how long it goes on while nobody follows its journal; None: to its other limits
     alone_s: Optional[float] = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents import wire
-from agents.wire import Limits, Order
+from agents.wire import JOURNAL_BYTES, Limits, Order
 from orchestrator.engine.unit import Note, Unit
 from orchestrator.errors import LinkError, LinkLost, LinkTimeout, Unreachable
 from orchestrator.fleet.seat import Halt
@@ -237,7 +237,11 @@ def order_of(unit: Unit, step: StepPlan, launch: int, at: float = 0.0) -> Order:
         interval_s=step.interval_s,
         seed=(step.seed + launch) % 2**63,
         limits=Limits(
-            unit.job.wall_s, unit.job.memory_bytes, core_bytes=_core_bytes(step), alone_s=unit.job.alone_s
+            unit.job.wall_s,
+            unit.job.memory_bytes,
+            output_bytes=unit.job.journal_bytes or JOURNAL_BYTES,
+            core_bytes=_core_bytes(step),
+            alone_s=unit.job.alone_s,
         ),
         start_at=at,
     )

@@ -103,6 +103,8 @@ class JobPlan:
     memory_bytes: int | None = None
     #: how long a launch goes on without anybody who reads its journal, seconds; None: to its other limits
     alone_s: float | None = None
+    #: the most that the journal of one launch takes, unpacked; None: as the agent has it
+    journal_bytes: int | None = None
     #: each launch begins at the same moment on all hosts
     together: bool = False
     nemesis: list[NemesisSpec] = field(default_factory=list)
@@ -167,7 +169,9 @@ class Plan:
         if self.cluster == ClusterPlan():
             del head["cluster"]
         for job in head["jobs"]:
-            for unused in [key for key in ("together", "alone_s", "nemesis") if not job[key]]:
+            for unused in [
+                key for key in ("together", "alone_s", "journal_bytes", "nemesis") if not job[key]
+            ]:
                 del job[unused]
         # not asdict: it copies every value of every step, and there may be ten thousand
         body = ",\n".join(dumps({**vars(s), "launches": vars(s.launches)}) for s in self.steps)

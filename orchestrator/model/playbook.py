@@ -6,12 +6,14 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from agents.wire import JOURNAL_BYTES
 from agents.workloads import TABLE as WORKLOADS
 from orchestrator.model import fields, held, race
 from orchestrator.model.cluster import ClusterSpec
 from orchestrator.model.fields import Strict, wrong
 from orchestrator.model.nemesis import Nemesis
 
+LEAST_JOURNAL = 256 << 10
 #: Stop conditions that say how much a job is meant to do.
 _ENOUGH = ("duration", "operations", "confidence", "deadline")
 
@@ -73,11 +75,23 @@ class LaunchSpec(Strict):
 
 
 class LimitSpec(Strict):
-    """What one launch may use: wall clock and memory; and how long it goes on alone, without anybody who reads its journal."""
+    """What one launch may use: wall clock, memory and room for its journal; and how long it goes on alone, without anybody
+    who reads its journal."""
 
     wall: fields.Duration | None = None
     memory: fields.Size | None = None
     alone: fields.Duration | None = None
+    #: from half of it on intervals and vital signs are left out, at all of it the launch ends as a flood
+    journal: fields.Size | None = None
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if self.journal is not None and self.journal < LEAST_JOURNAL:
+            raise wrong(
+                f"journal: {self.journal} bytes are no room for a result and the evidence of a failure",
+                f"write at least {LEAST_JOURNAL >> 10}KiB; without it a journal may take {JOURNAL_BYTES >> 20}MiB",
+            )
+        return self
 
 
 class Job(Strict):

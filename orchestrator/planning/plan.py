@@ -215,6 +215,7 @@ def _job_plan(job: Job) -> JobPlan:
         wall_s=_wall(job),
         memory_bytes=job.limits.memory,
         alone_s=job.limits.alone,
+        journal_bytes=job.limits.journal,
         together=job.together,
         nemesis=list(job.nemesis),
     )

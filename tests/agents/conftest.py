@@ -20,6 +20,7 @@ import pytest
 
 import agents
 from agents.bootstrap import ARCHIVE_MAIN
+from agents.journal import Reader
 from agents.wire import Entry, Limits, Order, dumps, encode, parse_entry
 
 Start = Callable[[], None]
@@ -131,6 +132,15 @@ class Host:
     def launch_folder(self, order: Order) -> Path:
         return self.spool / "runs" / order.run / order.step / str(order.launch)
 
+    def journal(self, order: Order) -> bytes:
+        """All of it, whatever pieces it is in."""
+        reader = Reader(self.launch_folder(order) / "journal.ndjson")
+        got = b""
+        while piece := reader.read():
+            got += piece
+        reader.close()
+        return got
+
     def supervisor(self, order: Order) -> int:
         return int(json.loads((self.launch_folder(order) / "pid").read_text())["pid"])
 
@@ -143,7 +153,7 @@ class Host:
         done = self.follow(order)
         assert done.returncode == 0, done.stderr
         data = b"".join(x for x in done.stdout.splitlines(keepends=True) if x != b"\n")
-        assert data == (self.launch_folder(order) / "journal.ndjson").read_bytes()
+        assert data == self.journal(order)
         entries = [parse_entry(line) for line in data.decode().splitlines()]
         assert [e.seq for e in entries] == list(range(len(entries)))
         assert {e.launch for e in entries} == {order.launch}
