@@ -170,14 +170,15 @@ def test_a_launch_with_a_long_journal_is_packed_while_it_runs_and_read_back_from
     host: Host,
 ) -> None:
     code = (
-        """import time\nsay = lambda x: print(x, flush=True)\nsay('{"type":"hello","protocol":1}')\n"""
+        """import glob, time\nsay = lambda x: print(x, flush=True)\nsay('{"type":"hello","protocol":1}')\n"""
         """for i in range(3000): say('{"type":"interval","phase":"measure","t":%d,"dt":1,"ops":%d}' % (i, i * 7919))\n"""
-        """time.sleep(2)\nsay('{"type":"result","status":"ok"}')"""
+        # its folder is where it runs; packing ends with it
+        """while not glob.glob('journal.ndjson.*.gz') + glob.glob('journal.ndjson.*.zst'): time.sleep(0.05)\nsay('{"type":"result","status":"ok"}')"""
     )
-    order = host.harness_order(code, output_bytes=1 << 20)
+    order = host.harness_order(code, output_bytes=1 << 20, wall_s=240.0)
     host.start(order)
     path = host.launch_folder(order) / "journal.ndjson"
-    assert wait_for(lambda: any(p.packed for p in segments.closed(path)))
+    assert wait_for(lambda: any(p.packed for p in segments.closed(path)), 240.0)
     done = host.follow(order)
     assert done.returncode == 0, done.stderr
     data = b"".join(x for x in done.stdout.splitlines(keepends=True) if x != b"\n")
