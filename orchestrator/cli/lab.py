@@ -42,7 +42,8 @@ def up(
     numa: Annotated[
         str | None,
         typer.Option(
-            "--numa", help="CPUs x nodes, such as 16x4: emulated machines; one, or as many as --hosts says."
+            "--numa",
+            help="CPUs x nodes, such as 16x4 (16x4x2: two to a core): emulated machines; one, or as many as --hosts says.",
         ),
     ] = None,
     disk: Annotated[

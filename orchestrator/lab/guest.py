@@ -41,27 +41,42 @@ _MARK = re.compile(r"^::guest (ready|over|begin (\d+)|end (\d+) (\d+))$", re.MUL
 
 @dataclass(frozen=True)
 class Shape:
-    """``cpus`` in all, the same number on each of ``nodes``, which lie in a ring: the more hops, the farther."""
+    """``cpus`` in all, the same number on each of ``nodes``, which lie in a ring: the more hops, the farther. ``threads`` of a core
+    are CPUs with numbers next to each other."""
 
     cpus: int
     nodes: int
     memory_mib: int = 2048
+    threads: int = 1
 
     def __post_init__(self) -> None:
-        if not (1 <= self.nodes <= NODES_MAX and 1 <= self.cpus <= CPUS_MAX and self.cpus % self.nodes == 0):
+        sizes = 1 <= self.nodes <= NODES_MAX and 1 <= self.cpus <= CPUS_MAX and self.threads in (1, 2)
+        if not sizes or self.cpus % (self.nodes * self.threads) != 0:
             raise InputError(
                 "guest",
-                f"{self.cpus} CPUs on {self.nodes} nodes",
-                f"up to {CPUS_MAX} CPUs, the same number on each of up to {NODES_MAX} nodes",
+                str(self),
+                f"up to {CPUS_MAX} CPUs, the same number on each of up to {NODES_MAX} nodes; cores of one thread or two",
             )
+
+    def __str__(self) -> str:
+        cores = (
+            ", two to a core" if self.threads == 2 else f", {self.threads} to a core" * (self.threads != 1)
+        )
+        return f"{self.cpus} CPUs on {self.nodes} nodes{cores}"
+
+    @property
+    def text(self) -> str:
+        """As `parse` reads it."""
+        return f"{self.cpus}x{self.nodes}" + (f"x{self.threads}" if self.threads != 1 else "")
 
     @classmethod
     def parse(cls, text: str) -> Shape:
-        """``16x4``: CPUs x nodes. Raises InputError."""
-        found = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+        """``16x4``: CPUs x nodes; ``16x4x2``: two CPUs to a core. Raises InputError."""
+        found = re.fullmatch(r"(\d{1,4})x(\d{1,4})(?:x(\d))?", text)
         if found is None:
-            raise InputError("guest", f"{text!r} is no shape of a machine", "CPUs x nodes, such as 16x4")
-        return cls(int(found[1]), int(found[2]))
+            hint = "CPUs x nodes, such as 16x4, or with two CPUs to a core 16x4x2"
+            raise InputError("guest", f"{text!r} is no shape of a machine", hint)
+        return cls(int(found[1]), int(found[2]), threads=int(found[3] or 1))
 
     def cpus_of(self, node: int) -> range:
         each = self.cpus // self.nodes
@@ -123,8 +138,11 @@ def command(shape: Shape, boot: Path, archive: Path, *, kvm: bool) -> list[str]:
         "-serial",
         "stdio",
     ]
-    argv += ["-accel", "kvm" if kvm else "tcg,thread=multi", "-cpu", "max"]
-    argv += ["-smp", f"{shape.cpus},sockets={shape.nodes},cores={shape.cpus // shape.nodes},threads=1"]
+    # of an AMD that is emulated the kernel does not hear which threads share a core
+    model = "max" if kvm or shape.threads == 1 else "max,vendor=GenuineIntel"
+    argv += ["-accel", "kvm" if kvm else "tcg,thread=multi", "-cpu", model]
+    cores = shape.cpus // shape.nodes // shape.threads
+    argv += ["-smp", f"{shape.cpus},sockets={shape.nodes},cores={cores},threads={shape.threads}"]
     each = shape.memory_mib // shape.nodes
     argv += ["-m", f"{each * shape.nodes}M", "-kernel", str(boot), "-initrd", str(archive), "-append", _QUIET]
     for node in range(shape.nodes):

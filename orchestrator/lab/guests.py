@@ -37,9 +37,7 @@ def up(name: str, shape: Shape, count: int = 1, say: Callable[[str], None] = lam
     sshd.program()
     base = userland.archive(guest.kernel())
     fast = kvm(base)
-    say(
-        f"guests of {shape.cpus} CPUs on {shape.nodes} nodes, {'under KVM' if fast else 'emulated: KVM does not work here'}"
-    )
+    say(f"guests of {shape}, {'under KVM' if fast else 'emulated: KVM does not work here'}")
     blank = Lab(
         name,
         Path(),
@@ -47,7 +45,7 @@ def up(name: str, shape: Shape, count: int = 1, say: Callable[[str], None] = lam
         isolated=True,
         hosts=[],
         kind="guest",
-        shape=f"{shape.cpus}x{shape.nodes}",
+        shape=shape.text,
         kvm=fast,
     )
     return raised(name, lambda path: _build(replace(blank, path=path), count, base))

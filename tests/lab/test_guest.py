@@ -64,10 +64,28 @@ def test_a_shape_has_the_same_number_of_cpus_on_each_node_of_a_ring() -> None:
     assert [list(shape.cpus_of(node)) for node in (0, 3)] == [[0, 1, 2, 3], [12, 13, 14, 15]]
     assert [shape.distance(0, node) for node in range(4)] == [10, 21, 32, 21]
     assert Shape(64, 64).distance(0, 32) == 254
+    assert [Shape.parse(text).text for text in ("16x4", "16x4x1", "16x4x2")] == ["16x4", "16x4", "16x4x2"]
+    assert str(Shape.parse("16x4x2")) == "16 CPUs on 4 nodes, two to a core"
 
 
 @pytest.mark.parametrize(
-    "text", ["16", "16x", "x4", "16x4x2", "16x3", "0x0", "16x0", "512x2", "130x65", "-4x2", ""]
+    "text",
+    [
+        "16",
+        "16x",
+        "x4",
+        "16x4x",
+        "16x4x3",
+        "16x4x0",
+        "4x4x2",
+        "16x3",
+        "0x0",
+        "16x0",
+        "512x2",
+        "130x65",
+        "-4x2",
+        "",
+    ],
 )
 def test_what_is_no_shape_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(InputError) as refused:
@@ -84,7 +102,11 @@ def test_the_emulator_is_told_of_every_node_and_every_distance() -> None:
         "dist,src=1,dst=0,val=21",
     ]
     assert "tcg,thread=multi" in argv
+    assert "8,sockets=2,cores=4,threads=1" in argv
     assert "kvm" in guest.command(Shape(2, 1), Path("/k"), Path("/a"), kvm=True)
+    assert "8,sockets=2,cores=2,threads=2" in guest.command(
+        Shape.parse("8x2x2"), Path("/k"), Path("/a"), kvm=False
+    )
 
 
 def test_a_console_is_taken_apart_by_its_marks() -> None:
