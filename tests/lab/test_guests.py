@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,72 +139,6 @@ def test_a_guest_is_a_host_of_so_many_nodes(state: Path, tmp_path: Path, shape: 
     assert not processes.alive(emulator)
 
 
-SETTINGS = "/sys/kernel/mm/transparent_hugepage/enabled /proc/sys/kernel/randomize_va_space /proc/sys/kernel/numa_balancing"
-#: of a host of a lab: in its spool
-PLACE = "/root/.cache/orch/place"
-TUNED = """
-orch: 1
-name: tuned
-lease: {for: 1h, ttl: 10m}
-tune: {thp: never, aslr: "off", numa_balancing: "off"}
-jobs:
-  - name: seen
-    workload: command
-    with: {argv: [sh, -c, "cat %s; sleep {{ seconds }}"]}
-vars: {seconds: 0}
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.sshd
-@pytest.mark.timeout(1500)
-def test_the_kernel_of_a_guest_is_set_and_put_back_even_after_it_was_switched_off(
-    state: Path, tmp_path: Path
-) -> None:
-    guest.kernel()
-    up = orch("lab", "up", "set", "--numa", "4x2")
-    assert up.returncode == 0, up.stderr
-
-    def on(script: str) -> str:
-        done = orch("lab", "exec", "set", "h1", "--", "sh", "-c", script)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    before = on(f"cat {SETTINGS}")
-    assert "[never]" not in before
-    book = tmp_path / "tuned.yml"
-    book.write_text(TUNED % SETTINGS)
-    code, said, folder = run_on("set", tmp_path / "one", "playbook", str(book))
-    assert code == 0, said
-    seen = next((folder / "journal" / "h1").iterdir()).read_text()
-    assert "[never]" in seen
-    assert on(f"cat {SETTINGS}") == before
-
-    # everything of the run is killed, and the machine switched off: what its disk keeps is what was written down
-    argv = [*ORCH, "run", "playbook", str(book), "--set", "seconds=600", "-i", "lab:set"]
-    running = subprocess.Popen(
-        [*argv, "--runs", str(tmp_path / "two")], cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL
-    )
-    try:
-        on("until ps -e -o args | grep -q '[s]leep 600'; do sleep 1; done")
-        kept = on(f"cat {PLACE}/tuned.json")
-    finally:
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-    assert on(f"cat {SETTINGS}") != before
-    life.kill("set", "h1")
-    life.revive("set", "h1")
-    on(
-        f"mkdir -p -m 700 {PLACE}; printf %s {shlex.quote(kept.strip())} >{PLACE}/tuned.json; chmod 600 {PLACE}/*"
-    )
-    on("echo never >/sys/kernel/mm/transparent_hugepage/enabled")  # as whatever sets it at start would
-    code, said, folder = run_on("set", tmp_path / "three", "playbook", str(book))
-    assert code == 0, said
-    assert on(f"cat {SETTINGS}") == before
-    assert "tuned.json" not in on(f"ls {PLACE}")
-    life.down("set")
-
-
 @pytest.mark.slow
 @pytest.mark.sshd
 @pytest.mark.timeout(3600)
@@ -219,3 +154,157 @@ def test_sixty_four_cpus_run_the_smoke_playbook(state: Path, tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "emulated" in done.stdout
     life.down("wide")
+
+
+SETTINGS = " ".join(
+    (
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+        "/proc/sys/kernel/randomize_va_space",
+        "/proc/sys/kernel/numa_balancing",
+        "/sys/devices/system/cpu/smt/control",
+        "/sys/devices/system/cpu/online",
+    )
+)
+#: of a host of a lab: in its spool
+PLACE = "/root/.cache/orch/place"
+TUNED = """
+orch: 1
+name: tuned
+lease: {for: 1h, ttl: %s}
+tune: {thp: never, aslr: "off", numa_balancing: "off", governor: performance, smt: "off"}
+jobs:
+  - name: seen
+    workload: command
+    with: {argv: [sh, -c, "cat %s; sleep {{ seconds }}"]}
+vars: {seconds: 0}
+"""
+
+
+def tuned(folder: Path, ttl: str) -> Path:
+    path = folder / "tuned.yml"
+    path.write_text(TUNED % (ttl, SETTINGS))
+    return path
+
+
+def on(script: str) -> str:
+    done = orch("lab", "exec", "set", "h1", "--", "sh", "-c", script)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def before(state: Path) -> Iterator[str]:
+    """A guest whose kernel may be set, with two threads to a core; what it is set to at first."""
+    guest.kernel()
+    up = orch("lab", "up", "set", "--numa", "8x2x2")
+    assert up.returncode == 0, up.stderr
+    yield on(f"cat {SETTINGS}")
+    life.down("set")
+
+
+def tuned_by(run: Path) -> dict[str, Any]:
+    """What a run noted of each setting of its one host."""
+    lines = (run / "journal" / "controller.ndjson").read_text().splitlines()
+    (told,) = [e["data"]["settings"] for e in map(json.loads, lines) if e["kind"] == "tuned"]
+    return dict(told)
+
+
+def killed_while_it_holds(book: Path, runs: Path) -> str:
+    """A run that has set the guest's kernel and works there is killed, and all that it started here with it; what its host has
+    written down of what was there before."""
+    argv = [*ORCH, "run", "playbook", str(book), "--set", "seconds=600", "-i", "lab:set", "--runs", str(runs)]
+    running = subprocess.Popen(argv, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL)
+    try:
+        on("until ps -e -o args | grep -q '[s]leep 600'; do sleep 1; done")
+        return on(f"cat {PLACE}/tuned.json")
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.sshd
+@pytest.mark.timeout(1500)
+def test_the_kernel_of_a_guest_is_set_and_put_back(before: str, tmp_path: Path) -> None:
+    assert "[never]" not in before
+    code, said, folder = run_on("set", tmp_path / "runs", "playbook", str(tuned(tmp_path, "10m")))
+    assert code == 0, said
+    settings = tuned_by(folder)
+    # an emulated CPU has none
+    assert settings["governor"]["why"] == "this kernel has no governor"
+    assert (settings["smt"]["before"], settings["smt"]["after"]) == ("on", "off"), settings
+    seen = next((folder / "journal" / "h1").iterdir()).read_text()
+    assert "[never]" in seen
+    assert "0,2,4,6" in seen
+    assert on(f"cat {SETTINGS}") == before
+
+
+@pytest.mark.slow
+@pytest.mark.sshd
+@pytest.mark.timeout(1500)
+def test_a_killed_controller_loses_its_host_which_puts_its_kernel_back_and_is_taken_by_the_next(
+    before: str, tmp_path: Path
+) -> None:
+    book = tuned(tmp_path, "1m")
+    killed_while_it_holds(book, tmp_path / "killed")
+    began = time.monotonic()
+    assert on(f"cat {SETTINGS}") != before
+    code, said, folder = run_on("set", tmp_path / "next", "playbook", str(book))
+    print(
+        f"held, set and worked on: the next run had the host, and had ended, after {time.monotonic() - began:.0f} s"
+    )
+    assert code == 0, said
+    # what it found there was what there had been before the one that was killed
+    settings = tuned_by(folder)
+    found = {name: settings[name]["before"] for name in ("thp", "aslr", "numa_balancing", "smt")}
+    assert found == {"thp": "always", "aslr": "full", "numa_balancing": "on", "smt": "on"}
+    assert on("ps -e -o args | grep -c '[s]leep 600' || :").strip() == "0"
+    assert on(f"cat {SETTINGS}") == before
+    shown = json.loads(orch("hosts", "list", "--status", "-i", "lab:set", "--json").stdout)
+    assert shown["hosts"][0]["lease"] is None, shown
+
+
+@pytest.mark.slow
+@pytest.mark.sshd
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("hours", [6, -6])
+def test_a_host_whose_clock_is_hours_off_is_told_and_its_times_are_right(
+    before: str, tmp_path: Path, hours: int
+) -> None:
+    words = f"h1: its clock is 6.0 h {'ahead' if hours > 0 else 'behind'}"
+    on(f"date -s @$(( $(date +%s) + {hours * 3600} ))")
+    try:
+        doctor = orch("hosts", "doctor", "-i", "lab:set")
+        book = str(tuned(tmp_path, "10m"))
+        ran = orch("run", "playbook", book, "-i", "lab:set", "--runs", str(tmp_path / "runs"))
+    finally:
+        on(f"date -s @$(( $(date +%s) - {hours * 3600} ))")
+    assert doctor.returncode == 1
+    assert words.partition(" ")[2] in doctor.stdout
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"{words}; times in the report are corrected by that" in ran.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    run = pd.read_parquet(folder / "tables" / "runs.parquet").iloc[0]
+    step = pd.read_parquet(folder / "tables" / "steps.parquet").iloc[0]
+    margin = pd.Timedelta(minutes=10)
+    assert run["started"] - margin < step["started"] <= step["ended"] < run["ended"] + margin
+
+
+@pytest.mark.slow
+@pytest.mark.sshd
+@pytest.mark.timeout(1500)
+def test_the_kernel_of_a_guest_is_put_back_after_it_was_switched_off(before: str, tmp_path: Path) -> None:
+    """Everything of a run is killed, and the machine switched off: what its disk keeps is what was written down."""
+    book = tuned(tmp_path, "10m")
+    kept = killed_while_it_holds(book, tmp_path / "killed")
+    assert on(f"cat {SETTINGS}") != before
+    life.kill("set", "h1")
+    life.revive("set", "h1")
+    on(
+        f"mkdir -p -m 700 {PLACE}; printf %s {shlex.quote(kept.strip())} >{PLACE}/tuned.json; chmod 600 {PLACE}/*"
+    )
+    on("echo never >/sys/kernel/mm/transparent_hugepage/enabled")  # as whatever sets it at start would
+    code, said, _ = run_on("set", tmp_path / "next", "playbook", str(book))
+    assert code == 0, said
+    assert on(f"cat {SETTINGS}") == before
+    assert "tuned.json" not in on(f"ls {PLACE}")
