@@ -19,7 +19,7 @@ from orchestrator.transport import Connections, Link, open_link
 from orchestrator.transport.local import LocalLink
 
 #: How often the nodes are asked after.
-LOOK_S = 2.0
+LOOK_S = 1.0
 #: Of Ray's, in the environment of a seat on a host: an agent that it starts outlives the seat, and is no part of the node.
 _NOT_HANDED_ON = ("ORCH_NODE_DIR", "PYTHONPATH", *RAYS_OWN)
 

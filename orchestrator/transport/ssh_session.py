@@ -37,7 +37,7 @@ from orchestrator.transport.bound import bound
 from orchestrator.transport.ssh_config import Route, route
 
 #: A cut link shows itself after about this long: SSH's own keepalive does not notice one.
-TCP_USER_TIMEOUT_MS = 8_000
+TCP_USER_TIMEOUT_MS = 7_000
 #: where Linux keeps the least time there and back in its struct tcp_info, microseconds
 _TCP_INFO_BYTES, _MIN_RTT_AT = 192, 148
 _KEEPALIVE_IDLE_S, _KEEPALIVE_EVERY_S = 5, 2
