@@ -262,6 +262,7 @@ class DriverSeats:
     def _died(self, why: str) -> None:
         _LOG.error("%s; see %s", why, self._logs)
         self._leave(at_once=True)
+        self._note_nodes([""], "lost", why)
         self._due.extend((key, SeatDied(why)) for key in self._running)
         self._running.clear()
 

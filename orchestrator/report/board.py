@@ -187,7 +187,11 @@ class Board:
 
     def _node(self, data: Mapping[str, Any]) -> None:
         name, reason = data["host"], data["reason"]
-        if data["status"] == "lost":
+        if data["status"] == "lost" and not name:
+            self.happened(
+                "node_lost", f"Ray is lost: {reason}; what the hosts do goes on, and another Ray is started"
+            )
+        elif data["status"] == "lost":
             self.happened("node_lost", f"{name}: its Ray node is lost: {reason}", host=name)
         elif data["status"] == "joined" and reason == "again":
             self.happened("node_joined", f"{name}: its Ray node has joined again", host=name)
