@@ -38,7 +38,7 @@ def plan(
     forks: Annotated[int, typer.Option(min=1, max=256, help="Hosts asked at the same time.")] = 32,
     as_json: Annotated[bool, typer.Option("--json", help="Answer with the plan as JSON.")] = False,
 ) -> None:
-    """Print the plan: jobs, cells, hosts, and an estimate of time. Hosts are asked what they are, and
+    """Print the plan: jobs, cells, hosts, and an estimate of time and of what the run folder will take. Hosts are asked what they are, and
     nothing is written there; with --facts none is contacted."""
     made = _plan(file, inventory, limit, sets, facts, (forks, seconds("--max-age", max_age)))
     text = made.to_json() if as_json or out is not None else ""
@@ -132,7 +132,7 @@ def _load(path: Path, *, optional: bool = False) -> dict[str, Any] | None:
 
 
 def _table(made: Plan) -> Iterable[str]:
-    from orchestrator.model.units import in_words
+    from orchestrator.model.units import in_words, size_in_words
 
     rows = [("JOB", "HOSTS", "CELLS", "RUN", "SKIPPED", "LOST", "LAUNCHES", "ESTIMATE")]
     steps: dict[str, list[StepPlan]] = {job.name: [] for job in made.jobs}
@@ -167,7 +167,7 @@ def _table(made: Plan) -> Iterable[str]:
     hosts = len(made.hosts)
     yield (
         f"{made.name}: {len(made.steps)} cells on {hosts} host{'s' * (hosts != 1)}, "
-        f"at least {in_words(made.estimate_s)}, seed {made.seed}"
+        f"at least {in_words(made.estimate_s)} and {size_in_words(made.estimate_bytes)}, seed {made.seed}"
     )
 
 

@@ -156,6 +156,8 @@ class Plan:
     #: setting of the kernel → value, while the hosts are held
     tune: dict[str, str] = field(default_factory=dict)
     cluster: ClusterPlan = ClusterPlan()
+    #: of the run folder afterwards, from the minimum of launches, without what commands print; an estimate for people
+    estimate_bytes: int = 0
 
     def job(self, name: str) -> JobPlan:
         return next(j for j in self.jobs if j.name == name)

@@ -120,6 +120,14 @@ def in_words(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def size_in_words(count: int) -> str:
+    """For people: ``512 B``, ``180 KiB``, ``4.5 MiB``."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if count >= _BYTES[unit]:
+            return f"{count / _BYTES[unit]:.3g} {unit}"
+    return f"{count} B"
+
+
 def kind(value: Any) -> str:
     """What a YAML value is, for people."""
     if value is None:

@@ -17,13 +17,12 @@ from orchestrator.model.plan import PLAN_SCHEMA, JobPlan, JudgeSpec, Launches, L
 from orchestrator.model.playbook import Job, Playbook
 from orchestrator.model.race import BUDGET, WORKLOAD
 from orchestrator.model.units import duration
+from orchestrator.planning import estimate
 from orchestrator.planning.expand import Cell, cells, depends_on_host
 from orchestrator.planning.place import Seating, Topology, place, topology, topology_key
 from orchestrator.planning.race import Scenarios
 from orchestrator.planning.select import candidates, matching, of_job
 
-#: Around the measured part of a launch: start of the process, placing of memory, reading of the journal.
-OVERHEAD_S = 0.3
 #: Room on top of a launch's own length before it counts as hanging.
 MARGIN_S = 60.0
 MARGIN_SHARE = 0.5
@@ -67,7 +66,8 @@ def make_plan(
         variants=playbook.variants,
         jobs=[_job_plan(j) for j in jobs],
         exports=list(playbook.exports),
-        estimate_s=_estimate(jobs, steps),
+        estimate_s=estimate.at_least_s(jobs, steps),
+        estimate_bytes=estimate.folder_bytes(jobs, steps),
         steps=steps,
         lease=_lease(playbook),
         tune=dict(playbook.tune),
@@ -239,21 +239,3 @@ def _wall(job: Job) -> float:
         return duration(budget) * (1 + MARGIN_SHARE) + MARGIN_S
     length = job.measure.warmup + _seconds(job)
     return length * (1 + MARGIN_SHARE) + MARGIN_S if _seconds(job) else UNTOLD_WALL_S
-
-
-def _estimate(jobs: list[Job], steps: list[StepPlan]) -> float:
-    """Of the busiest host, from the fewest launches; where only a duration ends the launches, that."""
-    soak = {j.name: j.soak_s for j in jobs if j.soak_s is not None}
-    endless: dict[tuple[str, str], float] = {}
-    busy: dict[str, float] = {}
-    for s in steps:
-        if s.skip or s.lost:
-            continue
-        if s.launches.max is None:
-            endless[s.host, s.job] = soak.get(s.job, 0.0)
-            continue
-        cost = s.launches.min * (s.warmup_s + s.seconds + OVERHEAD_S)
-        busy[s.host] = busy.get(s.host, 0.0) + cost
-    for (host, _), seconds in endless.items():
-        busy[host] = busy.get(host, 0.0) + seconds
-    return round(max(busy.values(), default=0.0), 3)
