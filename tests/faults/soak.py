@@ -1,9 +1,9 @@
 """A soak: real steps on four hosts of a rack, and about once a minute something befalls one of them or the controller. A controller
 that ended before everything was made is told to go on. In the end it is counted what was planned, written, lost, doubled and left.
 
-    .venv/bin/python tests/faults/soak.py [MINUTES] [--seed N] [--keep FOLDER]
+    .venv/bin/python tests/faults/soak.py [MINUTES] [--work MINUTES] [--seed N] [--keep FOLDER]
 
-Faults go on for MINUTES (5). So much work is planned, and what the faults have cost is made up for afterwards. Prints what happens as
+Faults go on for MINUTES (5). So much work is planned (or `--work`), and what the faults have cost is made up for afterwards. Prints what happens as
 it happens, then what came of it. Exit code 0 where everything holds, 1 where something does not, 2 where this machine has no racks.
 """
 
@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ ROUND_MIN = 5.0
 #: of one launch
 WARMUP_S, SECONDS = 1.0, 9.0
 SAMPLE_S = 2.0
+WEEK_MIN = 7 * 24 * 60
 #: A session that ended by itself was not ended by a fault; so many in vain in a row, and something is wrong.
 MOST_IN_VAIN = 6
 #: a job of each kind, light enough for four hosts on few CPUs
@@ -75,12 +77,21 @@ def book(minutes: float, seed: int) -> dict[str, Any]:
     return {"orch": 1, "name": "soak", "seed": seed, "lease": {"for": "12h", "ttl": "60s"}, "jobs": jobs}
 
 
+@dataclass(frozen=True)
+class Asked:
+    """``minutes`` of faults, one ``every_s``, while ``work`` minutes of launches are made."""
+
+    minutes: float
+    work: float
+    seed: int
+    every_s: float = soak_faults.EVERY_S
+
+
 class Soak:
     """One of them, over a lab that is up."""
 
-    def __init__(self, lab: str, folder: Path, minutes: float, seed: int, every_s: float) -> None:
-        self.lab, self.folder, self.minutes, self.seed = lab, folder, minutes, seed
-        self._every_s = every_s
+    def __init__(self, lab: str, folder: Path, asked: Asked) -> None:
+        self.lab, self.folder, self.asked = lab, folder, asked
         self.runs = folder / "runs"
         self.sessions: list[Session] = []
         self.done: list[Done] = []
@@ -90,7 +101,7 @@ class Soak:
 
     def run(self) -> Told:
         self.runs.mkdir(parents=True)
-        (self.folder / "soak.json").write_text(json.dumps(book(self.minutes, self.seed), indent=1))
+        (self.folder / "soak.json").write_text(json.dumps(book(self.asked.work, self.asked.seed), indent=1))
         torment = threading.Thread(target=self._torment, name="faults", daemon=True)
         torment.start()
         try:
@@ -157,7 +168,7 @@ class Soak:
         return found
 
     def _is_through(self) -> bool:
-        return time.monotonic() - self._began > self.minutes * 60
+        return time.monotonic() - self._began > self.asked.minutes * 60
 
     def _inventory(self) -> Path:
         """The lab's, with a place for what hosts keep."""
@@ -177,7 +188,7 @@ class Soak:
         self._began = time.monotonic()
         hosts = [host.name for host in labs.load(self.lab).hosts]
         scene = Scene(self.lab, SPOOL, lambda: self._now, self._over)
-        draws = soak_faults.drawn(self.seed, hosts, self.minutes * 60, self._every_s)
+        draws = soak_faults.drawn(self.asked.seed, hosts, self.asked.minutes * 60, self.asked.every_s)
         soak_faults.befall(scene, draws, self._befell)
 
     def _befell(self, done: Done) -> None:
@@ -199,19 +210,21 @@ def hosts_up() -> Iterator[str]:
         loopback.down(name)
 
 
-def soaked(folder: Path, minutes: float, seed: int, every_s: float = soak_faults.EVERY_S) -> Told:
+def soaked(folder: Path, asked: Asked) -> Told:
     """The whole of one, in ``folder``, which must be empty. Raises OrchError where there is no rack to be had."""
     with hosts_up() as lab:
-        return Soak(lab, folder, minutes, seed, every_s).run()
+        return Soak(lab, folder, asked).run()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("minutes", nargs="?", type=float, default=5.0)
+    parser.add_argument("--work", type=float, help="minutes of launches; as many as of faults")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="an empty folder for the run and what was said")
     asked = parser.parse_args()
-    if not 0 < asked.minutes <= 7 * 24 * 60:
+    work = asked.minutes if asked.work is None else asked.work
+    if not (0 < asked.minutes <= WEEK_MIN and 0 < work <= WEEK_MIN):
         parser.error("MINUTES: more than 0, a week at most")
     with tempfile.TemporaryDirectory(prefix="orch-soak-") as temporary:
         folder = asked.keep or Path(temporary)
@@ -219,7 +232,7 @@ def main() -> int:
         if any(folder.iterdir()):
             parser.error(f"{folder} is not empty")
         try:
-            found = soaked(folder.resolve(), asked.minutes, asked.seed)
+            found = soaked(folder.resolve(), Asked(asked.minutes, work, asked.seed))
         except OrchError as e:
             print(f"soak: {e}", file=sys.stderr)
             return 2

@@ -30,6 +30,6 @@ def test_the_same_seed_gives_the_same_faults_and_a_long_soak_has_all_of_them() -
 @pytest.mark.timeout(2400)
 @pytest.mark.skipif(bool(rack.why_not()), reason=f"no rack here: {rack.why_not()}")
 def test_what_was_planned_is_made_once_whatever_happens_meanwhile(tmp_path: Path) -> None:
-    found = soak.soaked(tmp_path, minutes=2.0, seed=SEED, every_s=20.0)
+    found = soak.soaked(tmp_path, soak.Asked(minutes=2.0, work=2.0, seed=SEED, every_s=20.0))
     print(found.text())
     assert found.holds, found.text()
