@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from agents.wire import JOURNAL_BYTES
 from orchestrator.model.plan import StepPlan
 from orchestrator.model.playbook import Job
 
@@ -26,8 +27,8 @@ _OTHER_LAUNCH = 1_200
 #: a sampling of vital signs, each second
 _VITAL = 330
 _INTERVAL = 187
-#: what else a launch writes gives way beyond this (`agents.output`)
-_MOST = 32 << 20
+#: share of a journal's room beyond which vital signs and intervals give way (`agents.output`)
+_ROOM = 0.5
 #: tables, as share of the journals
 _TABLES = 0.18
 
@@ -43,7 +44,8 @@ def at_least_s(jobs: Sequence[Job], steps: Sequence[StepPlan]) -> float:
 def folder_bytes(jobs: Sequence[Job], steps: Sequence[StepPlan]) -> int:
     """Of the run folder afterwards, from the fewest launches as well. What a command prints is not in it, nor what goes wrong."""
     hosts = len({s.host for s in steps})
-    journals = sum(launches * _of_launch(s) for s, launches in _launched(jobs, steps))
+    room = {j.name: (j.limits.journal or JOURNAL_BYTES) * _ROOM for j in jobs}
+    journals = sum(launches * _of_launch(s, room[s.job]) for s, launches in _launched(jobs, steps))
     return round(_FOLDER + hosts * _HOST + len(steps) * _STEP + journals * (1 + _TABLES))
 
 
@@ -63,10 +65,10 @@ def _length(step: StepPlan) -> float:
     return step.warmup_s + step.seconds + OVERHEAD_S
 
 
-def _of_launch(step: StepPlan) -> float:
+def _of_launch(step: StepPlan, room: float) -> float:
     length = step.warmup_s + step.seconds
     often = _VITAL * length
     if step.workload == "native":
         often += _INTERVAL * length / step.interval_s
     fixed = _OF_ARMS if step.bench.startswith("op_") else _LAUNCH.get(step.workload, _OTHER_LAUNCH)
-    return fixed + min(often, _MOST)
+    return fixed + min(often, room)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents import segments
 from agents.wire import WireError, parse_entry
 
 
@@ -77,7 +78,9 @@ def account(run: Path, spool: Path, host: str, step: str) -> Account:
     copied = Counter(whole(run / "journal" / host / f"{step}.ndjson"))
     there: list[bytes] = []
     for journal in sorted((spool / "runs" / run.name / step).glob("*/journal.ndjson")):
-        there += [line for line in whole(journal) if is_entry(line)]
+        pieces = [segments.unpacked(piece) for piece in segments.closed(journal)]
+        lines = [line for piece in pieces for line in piece.splitlines(keepends=True)]
+        there += [line for line in [*lines, *whole(journal)] if is_entry(line)]
     return Account(
         lost=sum(1 for line in there if line not in copied),
         twice=sum(n - 1 for line, n in copied.items() if n > 1),

@@ -13,7 +13,7 @@ from orchestrator.model import reading
 from orchestrator.model.names import Names
 from orchestrator.model.plan import Plan
 from orchestrator.model.units import size_in_words
-from orchestrator.planning import estimate, make_plan
+from orchestrator.planning import make_plan
 from orchestrator.stops import ARGUMENTS
 
 MIB = 1 << 20
@@ -50,12 +50,13 @@ def test_a_job_that_repeats_itself_for_a_time_takes_what_that_time_makes(fleet: 
 def test_intervals_give_way_to_all_else_so_that_one_launch_is_bounded(fleet: Path) -> None:
     fine = planned(fleet, measure={"seconds": "10h", "interval": "10ms"})
     assert 2 * 32 * MIB < fine.estimate_bytes < 2 * 50 * MIB
+    less = planned(fleet, measure={"seconds": "10h", "interval": "10ms"}, limits={"journal": "8MiB"})
+    assert 2 * 4 * MIB < less.estimate_bytes < 2 * 6 * MIB
 
 
 def test_it_is_in_the_plan_and_in_what_is_printed(fleet: Path) -> None:
     plan = planned(fleet, measure={"seconds": "1s"}, launches=10)
     assert Plan.from_json(json.loads(plan.to_json())).estimate_bytes == plan.estimate_bytes
-    assert estimate.folder_bytes([], plan.steps) == plan.estimate_bytes
     assert [size_in_words(n) for n in (512, 180 << 10, 9 * MIB // 2, 3 << 30)] == [
         "512 B",
         "180 KiB",
