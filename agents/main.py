@@ -197,15 +197,16 @@ def _vex(spool: Path, options: Dict[str, str]) -> int:
     if "--launch" in options:
         number = _int(options, "--launch", None)
         one = Launch(spool, _need(options, "--run"), _need(options, "--step"), number)
+    by_s = _positive(options, "--by") if what == "clock" else 0.0
+    do = {"clock": lambda: vex.clock(by_s, lasts_s)}
+    do["hotplug"] = lambda: vex.hotplug(one.measured_cpus() if one is not None else [], lasts_s, seed)
+    if one is not None:
+        do["pinning"] = lambda: vex.pinning(one, lasts_s, seed)
+    if what not in do:
+        raise _Failed(USAGE, "--what: hotplug, clock, or pinning of a launch, and not %r" % what)
     try:
-        if what == "pinning" and one is not None:
-            text = vex.pinning(one, lasts_s, seed)
-        elif what == "hotplug":
-            text = vex.hotplug(one.measured_cpus() if one is not None else [], lasts_s, seed)
-        elif what == "clock":
-            text = vex.clock(_positive(options, "--by"), lasts_s)
-        else:
-            raise _Failed(USAGE, "--what: hotplug, clock, or pinning of a launch, and not %r" % what)
+        with vex.alone(spool, what):
+            text = do[what]()
     except vex.NotDone as e:
         return _answer({"done": False, "text": str(e)})
     except OSError as e:

@@ -7,13 +7,14 @@ process waits for its end, and puts things back as well. Putting back twice does
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import random
 import select
 import signal
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Set, Tuple
+from typing import Callable, Dict, Iterator, List, Set, Tuple
 
 from agents.launch import Launch
 from agents.limits import descendants
@@ -30,6 +31,22 @@ _Thread = Tuple[int, int]
 
 class NotDone(Exception):
     """Why nothing was changed, in words."""
+
+
+@contextlib.contextmanager
+def alone(spool: Path, what: str) -> Iterator[None]:
+    """One of a kind at a time: the second would take what the first has changed for what there was. Held until things are
+    put back, whoever does it. Raises NotDone, OSError."""
+    spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fd = os.open(str(spool / (".vex-" + what)), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotDone("another one is under way") from None
+        yield
+    finally:
+        os.close(fd)
 
 
 def pinning(launch: Launch, lasts_s: float, seed: int) -> str:

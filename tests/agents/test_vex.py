@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agents.vex import alone
+
 if TYPE_CHECKING:
     from tests.agents.conftest import Host
 
@@ -136,6 +138,14 @@ def test_a_clock_is_set_back(tmp_path: Path, vexing: list[subprocess.Popen[str]]
         process.kill()
     assert process.communicate()[0] == ("" if killed else "the clock was 3600 s ahead\n")
     assert wait_for(lambda: abs(float(off.read_text() or 3600)) < 1)
+
+
+def test_two_of_a_kind_are_not_done_at_once(host: Host) -> None:
+    """The first stands in for one under way: its lock is held."""
+    host.spool.mkdir()
+    with alone(host.spool, "hotplug"):
+        done = host.agent("vex", "--what", "hotplug", "--for", "1")
+    assert json.loads(done.stdout) == {"done": False, "text": "another one is under way"}
 
 
 def test_what_is_no_fault_is_refused_in_one_line(host: Host) -> None:
