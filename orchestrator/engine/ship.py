@@ -19,7 +19,8 @@ from orchestrator.transport import Backoff, Completed, Link
 
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
 _CHECK_S = 120.0
-_SEND_S = 600.0
+#: A blob may take so long, at the slowest that is still waited for; a host that stands still takes what is sent and says nothing.
+_SEND_LEAST_S, _SEND_MOST_S, _SLOWEST_BYTES_PER_S = 60.0, 600.0, 5_000.0
 #: A packed blob of fewer bytes is unpacked as it arrives, and sent again as a whole where it was cut: of what a larger one costs a host,
 #: keeping what has arrived is a tenth.
 _AT_ONCE = 16 << 20
@@ -204,8 +205,12 @@ def _send(link: Link, told: _Told, digest: str, source: Path, *, pack: bool) -> 
     about = [digest, str(len(travelling)), way, part, str(begun), old]
     argv = ["sh", "-c", _TAKE, "take", f"{told.spool}/blobs", *about]
     rest = travelling[begun:]
-    _lines(link, link.run(argv, stdin=rest, timeout_s=_SEND_S), f"keep {source.name}")
+    _lines(link, link.run(argv, stdin=rest, timeout_s=_limit_s(len(rest))), f"keep {source.name}")
     return len(rest)
+
+
+def _limit_s(size: int) -> float:
+    return min(_SEND_LEAST_S + size / _SLOWEST_BYTES_PER_S, _SEND_MOST_S)
 
 
 def _lines(link: Link, done: Completed, what: str) -> list[str]:
