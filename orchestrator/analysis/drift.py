@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.analysis.parameters import Parameter, Parameters, Shape, read
-from orchestrator.analysis.tables import Tables, data_of, jobs_of, marked, marked_hosts
+from orchestrator.analysis.tables import Tables, data_of, jobs_of, marked, marked_hosts, of_step
 from orchestrator.analysis.trend import MIN_POINTS, Numbers, Trend, theil_sen
 from orchestrator.model.finding import Evidence, Finding, Verdict
 from orchestrator.model.plan import JobPlan, Plan, StepPlan
@@ -95,11 +95,10 @@ def _nothing(step: StepPlan, metric: str) -> Finding:
 
 def _series(tables: Tables, step: StepPlan) -> Iterator[_Series]:
     began = _begins(tables["events"], step)
-    rows = tables["intervals"]
-    for metric, part in rows[rows["step"] == step.id].groupby("metric", sort=True):
+    for metric, part in of_step(tables, "intervals", step).groupby("metric", sort=True):
         bad = -1 if str(metric).endswith("per_second") else 0
         yield _of(step, str(metric), bad, part, began, part["t_s"])
-    yield from _memory(tables["vitals"], step)
+    yield from _memory(of_step(tables, "vitals", step), step)
     rows = tables["latencies"]
     rows = rows[(rows["step"] == step.id) & (rows["phase"] == "measure")]
     for metric, part in rows.groupby("metric", sort=True):
@@ -136,7 +135,7 @@ def _of(
 
 
 def _memory(vitals: pd.DataFrame, step: StepPlan) -> Iterator[_Series]:
-    rows = vitals[(vitals["step"] == step.id) & (vitals["metric"] == RSS)]
+    rows = vitals[vitals["metric"] == RSS]
     longest = max(rows.groupby("launch"), key=lambda g: float(g[1]["t_s"].max()), default=None)
     if longest is not None:
         number, part = longest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -18,6 +18,21 @@ Tables = Mapping[str, pd.DataFrame]
 EVIDENCE_ROWS = 16
 
 MARK = "host emulated or shared: its figures enter no baseline"
+
+
+@runtime_checkable
+class ByStep(Protocol):
+    """Tables of which those of one step can be had without the others'."""
+
+    def of_step(self, table: str, step: str) -> pd.DataFrame: ...
+
+
+def of_step(tables: Tables, table: str, step: StepPlan) -> pd.DataFrame:
+    """The rows of one step: launch, metric, value, unit and t_s of a long table."""
+    if isinstance(tables, ByStep):
+        return tables.of_step(table, step.id)
+    rows = tables[table]
+    return rows[rows["step"] == step.id]
 
 
 @dataclass(frozen=True)

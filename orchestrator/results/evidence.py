@@ -17,9 +17,9 @@ from orchestrator.results.fold import Folded
 from orchestrator.results.folder import RunFolder
 from orchestrator.results.journals import Journals
 from orchestrator.results.launch import Ending, Launch
+from orchestrator.results.ledger import LAST_ENTRIES
 
-#: Of its journal, and of how many launches of a run: one that fails ten thousand times tells nothing new after these.
-LAST_ENTRIES = 50
+#: Of how many launches of a run: one that fails ten thousand times tells nothing new after these.
 MOST_LAUNCHES = 200
 
 _SOUND = (Ending.OK, Ending.STOPPED)

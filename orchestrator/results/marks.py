@@ -5,10 +5,10 @@ A host with a mark is compared with nothing outside its run, and enters no basel
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from statistics import fmean
+from collections.abc import Collection, Mapping, Sequence
 
-from agents.wire import Entry, Facts
+from agents.wire import Facts
+from orchestrator.results.ledger import StepLog
 
 #: mean share of the measured CPUs' time that others had, in per cent, above which a virtual machine is called oversubscribed
 STEAL_MOST = 5.0
@@ -19,10 +19,10 @@ def marks(
     host: str,
     facts: Mapping[str, Facts],
     emulated: Collection[str],
-    launches: Iterable[Iterable[Entry]],
+    logs: Sequence[StepLog],
 ) -> list[str]:
-    """In words, for ``host`` of a run; ``facts`` of all its hosts, ``emulated``: those of which the inventory says it, ``launches``:
-    what the journals say of this host's."""
+    """In words, for ``host`` of a run; ``facts`` of all its hosts, ``emulated``: those of which the inventory says it, ``logs``:
+    what the journals say of this host's steps."""
     fact = facts.get(host)
     said = ["emulated: the inventory says so"] if host in emulated else []
     if fact is not None:
@@ -34,10 +34,10 @@ def marks(
         usable = sum(c.allowed for c in fact.cpus)
         if 0 < fact.quota_cpus < usable:
             said.append(f"oversubscribed: {usable} CPUs, and the time of {fact.quota_cpus:g}")
-    entries = [e for launch in launches for e in launch]
-    steal = [s for e in entries if e.kind == "vital" and isinstance(s := e.data.get("steal"), int | float)]
-    if len(steal) >= _ENOUGH and fmean(steal) > STEAL_MOST:
-        said.append(f"oversubscribed: {fmean(steal):.0f}% of its CPUs' time went to others")
+    signs, steal = sum(log.steal[0] for log in logs), sum(log.steal[1] for log in logs)
+    if signs >= _ENOUGH and steal / signs > STEAL_MOST:
+        said.append(f"oversubscribed: {steal / signs:.0f}% of its CPUs' time went to others")
+    entries = (e for log in logs for launch in log.launches.values() for e in launch)
     if any(e.kind == "health" and e.data.get("what") == "throttled" for e in entries):
         said.append("throttled: it was made slower while it was measured, by heat or power")
     return said

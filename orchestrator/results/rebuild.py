@@ -29,8 +29,10 @@ from orchestrator.results.fold import Folded, fold
 from orchestrator.results.folder import RunFolder, read_json
 from orchestrator.results.journals import Journals, read_journals, read_steps
 from orchestrator.results.launch import Launch
+from orchestrator.results.long import LongTables, RunTables
+from orchestrator.results.schema import frame
 from orchestrator.results.store import write_tables
-from orchestrator.results.tables import Tables, build_tables, findings_frame, frame, run_row
+from orchestrator.results.tables import Tables, build_tables, findings_frame, run_row
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,12 @@ def rebuild(folder: RunFolder, *, write: bool = True, spread: Spread = here) -> 
     """With ``write``, tables/*.parquet and findings.json are made anew. ``spread``: by whom large analyses are made. Raises InputError where there is
     no readable plan, RunFolderError where the folder cannot be written."""
     plan = load_plan(folder)
-    journals = read_journals(folder, plan)
+    with LongTables(folder, write=write) as long:
+        journals = read_journals(folder, plan, long.keep)
     folded = fold(plan, journals)
     log = folder.write_log if write else _unwritten
-    tables = build_tables(
-        folder.id, plan, journals, folded, _facts(folder, plan, log), _emulated(folder, log)
-    )
+    about = (_facts(folder, plan, log), _emulated(folder, log))
+    tables = RunTables(build_tables(folder.id, plan, journals, folded, *about), long)
     findings = judge(tables, plan, log, spread)
     verdict = worst(f.verdict for f in findings)
     code = exit_code(folded, findings)

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from orchestrator.errors import InputError
 from orchestrator.model.tables import TABLES, TABLES_VERSION
 from orchestrator.results.folder import RunFolder
-from orchestrator.results.tables import Tables, arrow_schema, to_pandas
+from orchestrator.results.schema import arrow_schema, to_pandas
+from orchestrator.results.tables import Tables
 
 
 def write_tables(folder: RunFolder, tables: Tables) -> None:

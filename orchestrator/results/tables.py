@@ -1,79 +1,27 @@
-"""Plan, facts and journals → the tables of `model.tables`. The only place where column types are fixed."""
+"""Plan, facts and journals → the tables of `model.tables`, but for `intervals` and `vitals` (`long`)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
-from agents.wire import VITAL_UNITS, Entry, Facts, dumps
+from agents.wire import Entry, Facts, dumps
 from orchestrator.model.finding import Finding, Verdict
 from orchestrator.model.outcome import Outcome, Status
 from orchestrator.model.plan import Plan, StepPlan
-from orchestrator.model.tables import TABLES, TABLES_VERSION
 from orchestrator.results.events import event_rows
 from orchestrator.results.fold import Folded
 from orchestrator.results.histogram import PERCENTILES, decode_histogram
-from orchestrator.results.journals import Journals
-from orchestrator.results.launch import Ending, Launch
+from orchestrator.results.journals import Journals, StepLog
+from orchestrator.results.launch import Ending
 from orchestrator.results.marks import marks
+from orchestrator.results.schema import Row, frame
 
-Row = tuple[Any, ...]
 Tables = dict[str, pd.DataFrame]
-
-_ARROW = {
-    "string": pa.string(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
-_PANDAS = {
-    pa.string(): pd.StringDtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.bool_(): pd.BooleanDtype(),
-}
-_INT64_MAX = 2**63 - 1
-
-
-def arrow_schema(table: str, run: str = "") -> pa.Schema:
-    """The schema of a table's Parquet file: unit and doc on each field, version and run on the whole."""
-    fields = [
-        pa.field(c.name, _ARROW[c.type], metadata={"unit": c.unit, "doc": c.doc}) for c in TABLES[table]
-    ]
-    return pa.schema(fields, metadata={"orch.tables_version": str(TABLES_VERSION), "orch.run": run})
-
-
-def frame(table: str, rows: Sequence[Row]) -> pd.DataFrame:
-    """Rows in the table's order of columns → a DataFrame. None is null; a timestamp is seconds since
-    the epoch."""
-    columns: Iterable[Sequence[Any]] = zip(*rows, strict=True) if rows else ([] for _ in TABLES[table])
-    arrays = [
-        pa.array(_typed(c.type, values), _ARROW[c.type])
-        for c, values in zip(TABLES[table], columns, strict=True)
-    ]
-    return to_pandas(pa.Table.from_arrays(arrays, schema=arrow_schema(table)))
-
-
-def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Nullable integers, booleans and strings; UTC timestamps in microseconds; floats with NaN as null."""
-    made: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS.get, ignore_metadata=True)
-    return made
-
-
-def _typed(kind: str, values: Sequence[Any]) -> list[Any]:
-    if kind == "timestamp":
-        return [None if v is None else round(v * 1e6) for v in values]
-    if kind == "float64":
-        return [None if v is None else float(v) for v in values]
-    if kind == "int64":
-        # a seed of 64 bits without sign does not fit: null is better than another number
-        return [None if v is None or abs(v) > _INT64_MAX else int(v) for v in values]
-    return list(values)
 
 
 def build_tables(
@@ -84,19 +32,17 @@ def build_tables(
     facts: Mapping[str, Facts],
     emulated: Collection[str] = (),
 ) -> Tables:
-    """Every table but `findings`; `runs` without verdict and exit code, which follow from the findings.
+    """Every table but `findings` and those that are written while the journals are read; `runs` without verdict and exit code, which follow from the findings.
     ``emulated``: hosts that the inventory says are."""
     return {
         "runs": frame("runs", [run_row(run, plan, journals.controller, folded.outcomes)]),
         "hosts": frame("hosts", list(_hosts(run, plan, journals, folded.outcomes, facts, emulated))),
         "steps": frame("steps", list(_steps(run, plan, folded))),
         "samples": frame("samples", list(_samples(run, plan, journals, folded))),
-        "intervals": frame("intervals", list(_intervals(run, plan, journals, folded))),
         "histograms": frame("histograms", list(_histograms(run, plan, journals, folded))),
         "latencies": frame("latencies", list(_latencies(run, plan, journals, folded))),
         "histories": frame("histories", list(_histories(run, plan, journals, folded))),
         "events": frame("events", list(event_rows(run, plan, journals, folded))),
-        "vitals": frame("vitals", list(_vitals(run, plan, journals))),
     }
 
 
@@ -177,12 +123,13 @@ def _hosts(
             if entry.data.get("clock_offset_s") is not None:
                 offsets[host] = entry.data["clock_offset_s"]
     planned = {h: f for h, f in facts.items() if h in plan.hosts}
-    launches: dict[str, list[Sequence[Entry]]] = {}
-    for step, _, entries in _entries(plan, journals):
-        launches.setdefault(step.host, []).append(entries)
+    logs: dict[str, list[StepLog]] = {}
+    for step in plan.steps:
+        if step.id in journals.steps:
+            logs.setdefault(step.host, []).append(journals.steps[step.id])
     for host in plan.hosts:
         status, reason = _host_status(host, plan, said.get(host), outcomes)
-        marked = marks(host, planned, emulated, launches.get(host, ()))
+        marked = marks(host, planned, emulated, logs.get(host, ()))
         yield (
             run,
             host,
@@ -290,31 +237,6 @@ def _samples(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterat
             yield (*head, "measure", m.metric, m.value, m.unit, launch.seconds, *tail)
 
 
-def _intervals(run: str, plan: Plan, journals: Journals, folded: Folded) -> Iterator[Row]:
-    made = {(n.step, n.number): n for launches in folded.launches.values() for n in launches}
-    for step, number, entries in _entries(plan, journals):
-        launch = made[step.id, number]
-        seed = step.seed if launch.seed is None else launch.seed
-        for t, metric, value, unit in _over_time(entries, launch):
-            yield (run, step.host, step.job, step.id, number, metric, value, unit, t, launch.build, seed)
-
-
-def _over_time(entries: list[Entry], launch: Launch) -> Iterator[tuple[Any, str, float, str]]:
-    """(t, metric, value, unit) of the measured window; what was warm-up stays out."""
-    units = {m.metric: m.unit for m in launch.result.metrics} if launch.result else {}
-    for entry in entries:
-        data = entry.data
-        if entry.kind != "record" or data.get("type") != "interval" or data.get("phase") != "measure":
-            continue
-        t, dt, ops = (_number(data.get(k)) for k in ("t", "dt", "ops"))
-        if ops is not None and dt:
-            yield t, "ops_per_second", ops / dt, "1/s"
-        extra = data.get("metrics")
-        for name, value in extra.items() if isinstance(extra, dict) else ():
-            if _number(value) is not None:
-                yield t, str(name), value, units.get(name, "")
-
-
 def _histogram_records(
     run: str, plan: Plan, journals: Journals, folded: Folded
 ) -> Iterator[tuple[Row, Mapping[str, Any], Row]]:
@@ -374,31 +296,6 @@ def _windows(entries: list[Entry]) -> dict[tuple[str, int], tuple[list[Any], boo
             calls, whole = found.get((spec, window), ([], False))
             found[spec, window] = (calls + ops, whole or entry.data.get("last") is True)
     return found
-
-
-# -- vitals ----------------------------------------------------------------------------------------
-
-
-def _vitals(run: str, plan: Plan, journals: Journals) -> Iterator[Row]:
-    for step, number, entries in _entries(plan, journals):
-        for entry in entries:
-            if entry.kind == "vital":
-                t = entry.mono - entries[0].mono
-                for name, value in _flat(entry.data):
-                    unit = VITAL_UNITS.get(name, "")
-                    yield (run, step.host, step.job, step.id, number, t, name, value, unit)
-
-
-def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for name, value in data.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif _number(value) is not None:
-            yield prefix + name, value
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _text(value: Any) -> str | None:

@@ -18,7 +18,8 @@ from orchestrator.analysis.parameters import Parameters
 from orchestrator.model.finding import Finding, Verdict
 from orchestrator.model.plan import JudgeSpec, Launches, Plan
 from orchestrator.results.rebuild import Rebuilt, rebuild
-from orchestrator.results.tables import Tables, findings_frame, frame
+from orchestrator.results.schema import frame
+from orchestrator.results.tables import Tables, findings_frame
 from orchestrator.stops.launches import LaunchPolicy
 
 PARAMETERS: dict[str, dict[str, Any]] = {

@@ -161,6 +161,6 @@ def refused(**parameters: Any) -> str:
 
 def rebuild_of_nothing() -> Any:
     from orchestrator.model.tables import TABLES
-    from orchestrator.results.tables import frame
+    from orchestrator.results.schema import frame
 
     return {name: frame(name, []) for name in TABLES}

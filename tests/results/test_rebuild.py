@@ -21,8 +21,9 @@ from orchestrator.results.fold import fold
 from orchestrator.results.folder import RunFolder
 from orchestrator.results.journals import read_journals
 from orchestrator.results.rebuild import Rebuilt, rebuild, statuses
+from orchestrator.results.schema import frame
 from orchestrator.results.store import is_current, read_tables
-from orchestrator.results.tables import build_tables, frame
+from orchestrator.results.tables import build_tables
 
 
 def sample(root: Path) -> rf.Builder:
