@@ -28,6 +28,8 @@ MARK = "ORCH_NODE_DIR"
 _HOME = re.compile(r"\A/tmp/orch-ray-[^/]+\Z")
 ANY = "any"
 START_S = 90.0
+#: a line of Ray's log that complains of nothing
+_INFO = re.compile(r"^[-0-9]+ [0-9:,]+\s+INFO ")
 CHECK_S = 60.0
 _GRACE_S = 3.0
 _ASK = "import platform, ray; print(ray.__version__, platform.python_version())"
@@ -204,8 +206,15 @@ def _start(folder: Path, home: str, secrets: Dict[str, str], order: Order, addre
         return "Ray does not start: %s" % (getattr(e, "strerror", None) or e)
     if done.returncode == 0:
         return ""
-    said = [x.strip() for x in log.read_text(errors="replace").splitlines() if x.strip()]
-    return "Ray does not start: %s" % (said[-1][:300] if said else "exit %d" % done.returncode)
+    lines = [x.strip() for x in log.read_text(errors="replace").splitlines()]
+    # what it was about to do says nothing of why it gave up
+    said = [x for x in lines if x and not _INFO.search(x)]
+    why = (
+        "exit status %d" % done.returncode
+        if done.returncode > 0
+        else "killed by signal %d" % -done.returncode
+    )
+    return "Ray does not start: %s" % (said[-1][:300] if said else why + ", and it says nothing of why")
 
 
 def _plain() -> Dict[str, str]:

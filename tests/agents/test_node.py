@@ -19,6 +19,7 @@ case "$1" in
 -c) echo "2.60.0 3.11.2" ;;
 -m) shift; echo "$@" >"$HERE/argv"; cat "$RAY_AUTH_TOKEN_PATH" >"$HERE/token"; cat "$RAY_TLS_CA_CERT" >"$HERE/ca"
     case "$*" in *bad-head*) echo "no head there" >&2; exit 1 ;; esac
+    case "$*" in *too-busy*) echo "2026-11-29 02:45:41,298	INFO scripts.py:1234 -- Local node IP: 10.77.0.11"; exit 1 ;; esac
     trap '' TERM
     setsid sleep 600 </dev/null >/dev/null 2>&1 &
     echo $! >"$HERE/pid" ;;
@@ -103,6 +104,7 @@ def test_another_run_s_node_stays(host: Host, ray: Path, tmp_path: Path) -> None
         ({"python": "/bin/false"}, "no Ray under /bin/false: exit 1"),
         ({"python": "/no/such"}, "/no/such cannot be run: No such file or directory"),
         ({"head": "127.0.0.1:1", "labels": {"host": "bad-head"}}, "Ray does not start: no head there"),
+        ({"labels": {"host": "too-busy"}}, "Ray does not start: exit status 1, and it says nothing of why"),
     ],
 )
 def test_why_it_does_not_join_is_said_and_nothing_is_left(
