@@ -59,9 +59,7 @@ class Shape:
             )
 
     def __str__(self) -> str:
-        cores = (
-            ", two to a core" if self.threads == 2 else f", {self.threads} to a core" * (self.threads != 1)
-        )
+        cores = {1: "", 2: ", two to a core"}.get(self.threads, f", {self.threads} to a core")
         return f"{self.cpus} CPUs on {self.nodes} nodes{cores}"
 
     @property
