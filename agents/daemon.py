@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 from typing import Callable, NoReturn, Set
 
-from agents import limits
+from agents import limits, tree
 from agents.launch import Launch
 from agents.supervisor import Supervisor
 from agents.wire import Order
@@ -89,6 +89,7 @@ def _guard(launch: Launch, order: Order, ready: int) -> None:
     os.close(ready)
     os.waitpid(pid, 0)
     limits.kill_below(guard)
+    tree.end_left(launch.folder)
 
 
 def _supervise(launch: Launch, order: Order, ready: int, affinity: Set[int]) -> None:

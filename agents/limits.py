@@ -139,13 +139,14 @@ def adopt_orphans() -> bool:
     return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def before_exec(core_bytes: int, affinity: Set[int]) -> Callable[[], None]:
-    """What the child does between fork and exec. ``affinity`` is what the agent was started with: the
+def before_exec(core_bytes: int, affinity: Set[int], first: Callable[[], None]) -> Callable[[], None]:
+    """What the child does between fork and exec, after ``first``. ``affinity`` is what the agent was started with: the
     workload pins itself and must find all of it."""
     parent = os.getpid()
 
     def prepare() -> None:
         die_with_parent(parent)
+        first()
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         hard = resource.getrlimit(resource.RLIMIT_CORE)[1]

@@ -17,12 +17,14 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from agents import evidence, limits, segments, vitals
 from agents import launch as launches
+from agents.about import environment, started
 from agents.backtrace import backtrace, elsewhere
 from agents.health import Health
 from agents.journal import JournalFull, Writer
-from agents.launch import MARK, Launch
+from agents.launch import Launch
 from agents.output import Output
-from agents.wire import PROTOCOL, Order
+from agents.tree import Tree
+from agents.wire import Order
 from agents.workloads import TABLE, BadSetting
 
 #: How often memory is looked at where it is limited: a workload can outgrow its limit for this long.
@@ -71,6 +73,7 @@ class Supervisor:
         most = order.limits.output_bytes
         self.journal = Writer(launch.journal, order.launch, segments.segment_bytes(most))
         self.packer = segments.Packer()
+        self.tree = Tree(launch.folder, order.limits.memory_bytes, self.packer.pids)
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.signals.fd, selectors.EVENT_READ)
         expects = TABLE[order.workload].EXPECTS_RECORDS
@@ -112,7 +115,8 @@ class Supervisor:
             error = str(e)
         except (OSError, ValueError, subprocess.SubprocessError) as e:
             error = "%s: %s" % (argv[0] if argv else "?", getattr(e, "strerror", None) or e)
-        self.journal.add("started", self._started(argv), self.began_wall, self.began)
+        about = started(self.order, argv, self.child, self.tree.held)
+        self.journal.add("started", about, self.began_wall, self.began)
         if error:
             self.reason, self.message = self.reason or "start_failed", error
         self.journal.flush()
@@ -126,16 +130,17 @@ class Supervisor:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=str(self.launch.folder),
-            env=self._environment(),
+            env=environment(self.launch, self.order),
             start_new_session=True,
             # safe: this process has one thread
-            preexec_fn=limits.before_exec(self.order.limits.core_bytes, self.affinity),  # noqa: PLW1509 - one thread only
+            preexec_fn=limits.before_exec(self.order.limits.core_bytes, self.affinity, self.tree.enter),  # noqa: PLW1509 - one thread only
             bufsize=0,
         )
         self.program = argv[0]
         # it is waited for with wait4, together with whatever it leaves behind
         child.returncode = 0
         self.child = child.pid
+        self.tree.entered(child.pid)
         assert child.stdout is not None
         assert child.stderr is not None
         # the file objects would close the descriptors; duplicates are ours
@@ -151,44 +156,6 @@ class Supervisor:
         if self.order.limits.alone_s is not None:
             self.alone_at = self.began + self.order.limits.alone_s
         self.own_rss = limits.rss_bytes([os.getpid()])
-
-    def _environment(self) -> Dict[str, str]:
-        order = self.order
-        return {
-            **os.environ,
-            **order.env,
-            "ORCH_RUN": order.run,
-            "ORCH_HOST": order.host,
-            "ORCH_JOB": order.job,
-            "ORCH_STEP": order.step,
-            "ORCH_LAUNCH": str(order.launch),
-            "ORCH_PROGRAM": order.program,
-            "ORCH_THREADS": str(order.threads),
-            "ORCH_CPUS": ",".join(str(c) for c in order.cpus),
-            "ORCH_MEM": order.mem,
-            "ORCH_WARMUP": repr(order.warmup_s),
-            "ORCH_SECONDS": repr(order.seconds),
-            "ORCH_INTERVAL": repr(order.interval_s),
-            "ORCH_SEED": str(order.seed),
-            MARK: str(self.launch.folder),
-        }
-
-    def _started(self, argv: List[str]) -> Dict[str, Any]:
-        order = self.order
-        return {
-            "run": order.run,
-            "host": order.host,
-            "job": order.job,
-            "step": order.step,
-            "launch": order.launch,
-            "workload": order.workload,
-            "argv": argv,
-            "pid": self.child,
-            "protocol": PROTOCOL,
-            "seed": order.seed,
-            "cpus": order.cpus,
-            "mem": order.mem,
-        }
 
     # ---- watch
 
@@ -271,8 +238,7 @@ class Supervisor:
         if self.reason is None and self.status is None and now >= self.alone_at:
             self._look_for_company(now)
         if self.kill_at is not None and now >= self.kill_at:
-            left = self._tree()
-            limits.send([p.pid for p in left], signal.SIGKILL)
+            self.tree.kill()
             self.kill_at = now + 0.25
             if self.give_up_at == float("inf"):
                 self.give_up_at = now + _UNKILLABLE_S
@@ -288,13 +254,13 @@ class Supervisor:
     def _begin_end(self, reason: str) -> None:
         """SIGTERM for all of it now, SIGKILL for what is left after the grace."""
         if self.reason is None and reason != "stopped":
-            self._keep(evidence.of_processes(self._tree()))
+            self._keep(evidence.of_processes(self.tree.processes()))
         self.reason = self.reason or reason
         self._terminate()
 
     def _terminate(self) -> None:
         if self.kill_at is None:
-            limits.send([p.pid for p in self._tree()], signal.SIGTERM)
+            self.tree.terminate()
             self.kill_at = time.monotonic() + limits.GRACE_S
 
     def _sample(self, now: float) -> None:
@@ -304,7 +270,7 @@ class Supervisor:
             self.next_memory = self.next_vitals = float("inf")
             return
         begin = time.monotonic()
-        rss = limits.rss_bytes(p.pid for p in self._tree())
+        rss = limits.rss_bytes(p.pid for p in self.tree.processes())
         self.peak_rss = max(self.peak_rss, rss)
         cap = self.order.limits.memory_bytes
         if cap is not None and rss > cap and self.reason is None:
@@ -329,17 +295,12 @@ class Supervisor:
             self.journal.flush()
             self.journal.sync()
 
-    def _tree(self) -> List[limits.Process]:
-        """The workload and all that it has started."""
-        mine = self.packer.pids()
-        return [p for p in limits.descendants(os.getpid()) if p.pid not in mine]
-
     # ---- the end
 
     def _tree_is_gone(self, now: float) -> bool:
         if self.status is None:
             return self._give_up(now)
-        left = self._tree()
+        left = self.tree.processes()
         if left:
             if not self.left_behind and self.kill_at is None:
                 self._note("%d process(es) left behind are ended" % len(left))
@@ -359,6 +320,10 @@ class Supervisor:
     def _end(self) -> None:
         self.packer.close()
         limits.reap()
+        if self.tree.ran_out():
+            if self.reason is None:
+                self.reason = "memory"
+            self._note("the kernel ended it at its limit of %s bytes" % self.order.limits.memory_bytes)
         self._look()
         self.health.close()
         if self.output.flooded:
@@ -368,6 +333,7 @@ class Supervisor:
             self._note("%d intervals and vital signs were left out of the journal" % self.output.left_out)
         self.journal.add("ended", self._ended())
         self.journal.flush()
+        self.tree.close()
         self.journal.release_reserve()
         # `ended` is there: what goes wrong now must not write another
         with contextlib.suppress(OSError):

@@ -25,7 +25,8 @@ PROTOCOL = 1
 JOURNAL_BYTES = 64 * 1024 * 1024
 
 #: Kinds of a journal entry written by the agent, and what ``data`` holds.
-#: ``started``  {run, host, job, step, launch, workload, argv, pid, protocol, seed, cpus, mem}
+#: ``started``  {run, host, job, step, launch, workload, argv, pid, protocol, seed, cpus, mem, held}; ``held``: how all that it starts is
+#:              kept together, in words
 #: ``record``   one harness record, as printed (``type`` says which)
 #: ``vital``    {name: value, ...} of one sampling, units in docs/reference/vitals.md
 #: ``output``   {stream: "stdout"|"stderr", text} a line that is no record; text is cut at 4096 characters

@@ -4,6 +4,7 @@ export PATH=/usr/sbin:/usr/bin
 mkdir -p /proc /sys /dev
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
+mount -t cgroup2 cgroup2 /sys/fs/cgroup || echo "no control groups"
 mount -t devtmpfs dev /dev
 exec </dev/console >/dev/console 2>&1
 mkdir -p /dev/pts /dev/shm /run/sshd /var/tmp /tmp /home
