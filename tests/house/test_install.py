@@ -33,7 +33,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(folder / "site"),
         str(source),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=840, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "site"
 
