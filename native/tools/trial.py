@@ -12,7 +12,6 @@ import os
 import resource
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -84,6 +83,9 @@ class Ran:
     late_s: float = 0.0
 
 
+Judge = subprocess.Popen[str]
+
+
 @dataclass
 class Ground:
     """What every trial stands on. ``judge``: a command that reads paths of files of records and answers each with a line, ``{"wrong"}``,
@@ -91,35 +93,39 @@ class Ground:
 
     judge: Sequence[str] = ()
     late_s: dict[tuple[str, Work], float] = field(default_factory=dict)
+    #: judges that have nothing to do; appended to and popped from by all threads
+    _idle: list[Judge] = field(default_factory=list)
 
     def patience_s(self, detector: Detector, work: Work) -> float:
         late = self.late_s.get((detector.name, work))
         return MOST_PATIENCE_S if late is None else min(MOST_PATIENCE_S, PATIENCE_S + PATIENCE_TIMES * late)
 
     def wrong_in(self, path: str) -> str:
-        """What is wrong with the recorded calls; "": nothing. One judge for each thread. Raises Unusable where it is gone."""
-        judge = getattr(_OWN, "judge", None)
-        if judge is None:
-            judge = subprocess.Popen(
-                list(self.judge), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            _OWN.judge = judge
+        """What is wrong with the recorded calls; "": nothing. By a judge that is idle, or a new one. Raises Unusable where it is gone."""
+        try:
+            judge = self._idle.pop()
+        except IndexError:
+            judge = Judge(list(self.judge), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if judge.stdin is None or judge.stdout is None:
+            raise AssertionError("pipes were asked for")
         try:
             judge.stdin.write(f"{path}\n")
             judge.stdin.flush()
-            return str(json.loads(judge.stdout.readline())["wrong"])[:300]
+            wrong = str(json.loads(judge.stdout.readline())["wrong"])[:300]
         except (OSError, ValueError) as e:
-            _OWN.judge = None
+            judge.kill()
+            judge.wait()
             raise Unusable(f"a history cannot be judged: {' '.join(self.judge)} is gone") from e
-
-
-_OWN = threading.local()
+        self._idle.append(judge)
+        return wrong
 
 
 def look_for(program: Path, detector: Detector, works: Sequence[Work], ground: Ground, seed: int) -> Ran:
     """All of the works in turns, until one fails or the budget is spent: of the explorer, which runs alone, in CPU seconds, as far as it
     gets them."""
     total = Ran(True, 0.0, 0.0)
+    if detector.histories:  # a judge takes seconds to start, which are not those of the trial
+        ground.wrong_in(os.devnull)
     turn, number = detector.first_turn_s, 0
     gives_up = time.monotonic() + PATIENCE_TIMES * detector.budget_s
     while total.seconds < detector.budget_s and time.monotonic() < gives_up:
