@@ -62,11 +62,7 @@ def score(
     from orchestrator.report.score import lines, scoreboard
 
     budget_s, stress_s = _seconds("--budget", budget), _seconds("--stress", stress)
-    if keep is not None:
-        try:
-            keep.open("a").close()
-        except OSError as e:
-            raise InputError(f"--keep {keep}", f"cannot be written: {e.strerror}") from e
+    _check_files(keep, page, known=known)
     chosen = _detectors(detectors, there())
     asked = Asked(
         chosen,
@@ -94,7 +90,7 @@ def score(
         for line in lines(board):
             typer.echo(line)
     total = board["total"]
-    open_ = total["unusable"] or total["missing"]
+    open_ = total["unusable"] or total["missing"] or not (total["planted"] or total["decoys"])
     bad = total["killed"] < total["planted"] or total["false_alarms"]
     raise typer.Exit(EXIT_VIOLATED if bad else EXIT_UNKNOWN if open_ else EXIT_OK)
 
@@ -121,12 +117,41 @@ def _seconds(option: str, text: str) -> float:
     return seconds
 
 
-def _kept(keep: Path | None) -> Iterator[dict[str, Any]]:
+def _check_files(keep: Path | None, page: Path | None, *, known: bool) -> None:
+    """Before hours are spent: what is to be read is an earlier answer, and what is to be written can be."""
+    if page is not None and (page.is_dir() or not page.parent.is_dir()):
+        what = "is a folder" if page.is_dir() else "its folder is not there"
+        raise InputError(f"--page {page}", what, "name a file")
     if keep is None:
-        raise InputError("--known", "there is no file of answers", "--keep FILE")
-    for line in keep.read_text().splitlines():
+        if known:
+            raise InputError("--known", "there is no file of answers", "--keep FILE")
+        return
+    if known and not keep.is_file():
+        raise InputError(f"--keep {keep}", "is not there: nothing is known")
+    try:
+        with keep.open("r" if known else "a+") as f:
+            f.seek(0)
+            lines = f.read().splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        what = (
+            f"cannot be {'read' if known else 'written'}: {e.strerror}"
+            if isinstance(e, OSError)
+            else "is no text"
+        )
+        raise InputError(f"--keep {keep}", what) from e
+    for number, line in enumerate(lines[:-1], 1):  # the last one may have been cut off
+        if not line.startswith("{") or '"type"' not in line:
+            raise InputError(
+                f"--keep {keep}:{number}", "is no answer of `orch race score`", "name a file of its own"
+            )
+
+
+def _kept(keep: Path | None) -> Iterator[dict[str, Any]]:
+    for line in keep.read_text().splitlines() if keep is not None else ():
         with contextlib.suppress(ValueError):  # the last one may have been cut off
-            yield json.loads(line)
+            value = json.loads(line)
+            if isinstance(value, dict) and "type" in value:
+                yield value
 
 
 def _write(page: Path, board: dict[str, Any], asked: Asked) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import subprocess
 import sys
@@ -89,21 +90,25 @@ def _keys(keep: Path | None) -> set[str]:
             f.write("\n")
     for line in text.splitlines():
         with contextlib.suppress(ValueError):
-            keys.add(json.loads(line).get("key", ""))
+            value = json.loads(line)
+            keys.add(value.get("key", "") if isinstance(value, dict) else "")
     return keys
 
 
 def _question(source: Path, asked: Asked) -> dict[str, Any]:
     mutants = asked.mutants or source / "mutants"
     decoys = asked.decoys or source / "mutants" / "decoys"
-    if not mutants.is_dir():
-        raise InputError(f"--mutants {mutants}", "is no folder")
+    for option, folder in (("--mutants", mutants), *([("--decoys", decoys)] if asked.decoys else [])):
+        if not folder.is_dir():
+            raise InputError(f"{option} {folder}", "is no folder")
+        if not any(folder.glob("*.patch")):
+            raise InputError(f"{option} {folder}", "there is no patch in it", "faults are files NAME.patch")
     there = {p.stem for folder in (mutants, decoys) for p in folder.glob("*.patch")}
     for name in asked.only:
         if name not in there:
-            raise InputError(
-                f"--only {name}", "there is no such mutant", f"there are {len(there)} in {mutants}"
-            )
+            close = difflib.get_close_matches(name, there, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {len(there)} in {mutants}"
+            raise InputError(f"--only {name}", "there is no such mutant", hint)
     return {
         "detectors": [_detector(DETECTORS[name], asked) for name in asked.detectors],
         "subjects": {
