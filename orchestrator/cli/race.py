@@ -28,6 +28,10 @@ Inventory = Annotated[
     str | None,
     typer.Option("-i", "--inventory", help="Inventory file, or lab:NAME. Without it: this machine."),
 ]
+#: Where nothing is said.
+BUDGET = "1m"
+THREADS = 2
+
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 
 
@@ -36,7 +40,9 @@ def explore(
     subjects: Annotated[
         list[str] | None, typer.Argument(help="Structures to look at, e.g. deque; without any: all of them.")
     ] = None,
-    budget: Annotated[str, typer.Option(help="Wall-clock time on each host, for all of it together.")] = "1m",
+    budget: Annotated[
+        str, typer.Option(help="Wall-clock time on each host, for all of it together.")
+    ] = BUDGET,
     detectors: Annotated[
         list[str] | None,
         typer.Option("--detector", help=f"{DETECTED}; may be repeated."),
@@ -48,7 +54,7 @@ def explore(
     placements: Annotated[
         list[str] | None, typer.Option("--placement", help="Of the stress steps; may be repeated.")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Of the stress steps; at least 2 are taken.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Of the stress steps; at least 2 are taken.")] = THREADS,
     seed: Annotated[int, typer.Option(min=0, help="Everything random derives from it.")] = 0,
     confirm: Annotated[
         bool, typer.Option(help="Run what was found once more, on another host where there is one.")
@@ -73,8 +79,20 @@ def explore(
     from orchestrator.engine.session import Request
 
     if rest is not None:
-        if subjects:
-            raise InputError(f"--resume {rest}", "its subjects are those that it was begun with", "give none")
+        _check_alone(
+            rest,
+            {
+                "subject": subjects,
+                "--detector": detectors,
+                "--strategy": strategies,
+                "--placement": placements,
+                "-i": inventory,
+                "--limit": limit,
+                "--budget": budget != BUDGET,
+                "--threads": threads != THREADS,
+                "--seed": seed,
+            },
+        )
         again = go_on(rest, rest_of(runs, forks), as_json)
         _answer(again, [], as_json)
         raise typer.Exit(again.exit_code)
@@ -94,6 +112,15 @@ def explore(
     more = _confirmed(ran, request, as_json) if confirm and ran.exit_code == EXIT_VIOLATED else []
     _answer(ran, more, as_json)
     raise typer.Exit(ran.exit_code)
+
+
+def _check_alone(rest: str, given: dict[str, Any]) -> None:
+    """What a search was begun with holds for its rest."""
+    for name, value in given.items():
+        if value:
+            raise InputError(
+                f"--resume {rest}", f"goes on as it was begun: it takes no {name}", "leave it out"
+            )
 
 
 def _confirmed(ran: Ran, request: Request, as_json: bool) -> list[dict[str, Any]]:

@@ -53,8 +53,10 @@ def _its_rest_is_made(folder: Path) -> None:
         (("deque", "--detector", "plain", "--budget", "10"), "is not a duration"),
         (("deque", "--detector", "plain", "--budget", "1s"), "too little for"),
         (("deque", "--detector", "valgrind"), "unknown detector 'valgrind'"),
-        (("deque", "--resume", "last"), "its subjects are those that it was begun with"),
+        (("deque", "--resume", "last"), "goes on as it was begun: it takes no subject"),
         (("--resume", "nosuch"), "no such run"),
+        (("--resume", "last", "--budget", "5m"), "goes on as it was begun: it takes no --budget"),
+        (("--resume", "last", "--detector", "tsan"), "goes on as it was begun: it takes no --detector"),
     ],
 )
 def test_a_wrong_word_is_told_in_one_line(tmp_path: Path, words: tuple[str, ...], what: str) -> None:
