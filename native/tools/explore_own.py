@@ -53,7 +53,14 @@ def main(arguments: Sequence[str]) -> int:
         return subprocess.run([program, "replay", asked.replay], check=False).returncode
     said = subprocess.run([program, "list", "--json"], capture_output=True, text=True, check=True)
     names = [bench["name"] for bench in json.loads(said.stdout)["benches"]]
-    return max([status, *(explore(program, name, asked.seconds, asked.seed) for name in names)])
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        print(
+            f"explore_own.py: two scenarios are named {name}, and only one of them is explored",
+            file=sys.stderr,
+        )
+        status = 2
+    done = [explore(program, name, asked.seconds, asked.seed) for name in dict.fromkeys(names)]
+    return max([status, *done])
 
 
 class BuildFailed(Exception):

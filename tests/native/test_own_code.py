@@ -80,10 +80,12 @@ def test_what_does_not_compile_or_never_ends_is_said_and_the_rest_goes_on(tmp_pa
     """A lock of the system is held by a thread of the scenario that waits for its turn: all of them are one process, which sleeps."""
     (tmp_path / "scenario_bad.c").write_text("#error not yet\n")
     (tmp_path / "scenario_endless.c").write_text(ENDLESS)
+    (tmp_path / "scenario_namesake.c").write_text(f'#include "{TREIBER}/scenario_treiber.c"\n')
     done = explore(tmp_path, TREIBER / "scenario_treiber.c", "--seconds", "3")
     assert done.returncode == 2
     assert "scenario_bad.c: it does not compile" in done.stderr
     assert "not yet" in done.stderr
+    assert "two scenarios are named treiber, and only one of them is explored" in done.stderr
     for name, how in (("sleeps", "sleeps in the system"), ("runs_on", "runs on")):
         found = rf"^{name}: endless: thread \d {how} and comes to no door \(execution 1\)$"
         short = f"^{name}: no execution came to its end in 3 s: nothing is known of it$"  # on a machine with no time for it
