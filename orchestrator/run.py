@@ -79,6 +79,8 @@ def _execute(request: Request, observer: RunObserver, interrupted: Callable[[], 
     built = build(source, playbook.variants)
     for reason in built.broken.values():
         observer.stage(reason)
+    for left in built.bundle.left_out if built.bundle else ():
+        observer.stage(f"{left.told}; it is left out")
     asked = [inventory.hosts[h] for h in candidates(playbook, inventory, request.limit)]
     observer.stage(f"asking {len(asked)} host(s) what they are")
     found = survey(asked, agent=built.agent, forks=request.forks, opener=opener)

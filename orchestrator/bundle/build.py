@@ -21,7 +21,17 @@ from orchestrator.bundle.cache import folder, locked, write_atomically
 from orchestrator.bundle.compiler import Toolchain, compile_variant, find_toolchain
 from orchestrator.bundle.digest import file_sha256, snapshot, source_digest
 from orchestrator.bundle.elf import read_needs
-from orchestrator.bundle.manifest import VARIANTS, Bench, Blob, Bundle, Listing, Variant, parse_listing
+from orchestrator.bundle.manifest import (
+    VARIANTS,
+    Bench,
+    Blob,
+    Bundle,
+    LeftOut,
+    Listing,
+    Variant,
+    parse_listing,
+)
+from orchestrator.bundle.scenarios import broken_scenarios
 from orchestrator.errors import BuildError, InputError, SetupError
 
 #: part of every key: raise it when what a cache entry holds changes
@@ -161,17 +171,32 @@ def _build_into_cache(
     with tempfile.TemporaryDirectory(prefix=f"{key}-", dir=logs) as work:
         if snapshot(source, Path(work) / "native") != digest:
             raise BuildError(str(source), "the source changed while it was read", "run it again")
-        harness = compile_variant(tools, Path(work) / "native", Path(work), name, digest, logs / f"{key}.log")
+        harness, left_out = _compiled(tools, Path(work), name, digest, logs / f"{key}.log")
         listing = _ask(harness)
         target = bundles / key
         target.mkdir(exist_ok=True)
         write_atomically(target / harness.name, harness.read_bytes(), 0o755)
-    variant = _describe(name, target / harness.name)
+    variant = replace(_describe(name, target / harness.name), left_out=left_out)
     write_atomically(target / "listing.json", json.dumps(asdict(listing)).encode())
     # last: where this is, the rest is
     relative = replace(variant, file=harness.name)
     write_atomically(target / "variant.json", json.dumps(asdict(relative)).encode())
     return variant, listing
+
+
+def _compiled(tools: Toolchain, work: Path, name: str, digest: str, log: Path) -> tuple[Path, list[LeftOut]]:
+    """Of the explorer without the scenarios that do not compile: the snapshot in ``work`` loses them. Raises BuildError."""
+    left_out: list[LeftOut] = []
+    while True:
+        try:
+            return compile_variant(tools, work / "native", work, name, digest, log), left_out
+        except BuildError:
+            wrong = broken_scenarios(tools, work / "native", work / "build") if name == "explore" else []
+            if not wrong:
+                raise
+            for one in wrong:
+                (work / "native" / "explore" / one.file).unlink()
+            left_out += wrong
 
 
 def _cached(key: str) -> tuple[Variant, Listing] | None:

@@ -63,17 +63,21 @@ def compile_variant(tools: Toolchain, source: Path, work: Path, variant: str, di
     configure += ["--preset", variant, f"-DCMAKE_C_COMPILER={tools.compiler}", f"-DORCH_BUILD_ID={digest}"]
     # a compiler newer than ours may warn of more: that is no reason to be without a harness
     configure += ["-DORCH_TESTS=OFF", "-DORCH_WERROR=OFF"]
-    jobs = str(os.cpu_count() or 1)
-    compile_ = [tools.cmake, "--build", str(build), "--parallel", jobs, "--target", "orch-harness"]
     said = ""
-    for command in (configure, compile_):
-        status, output = _run(command)
+    for command in (configure, make_command(tools, build, "orch-harness")):
+        status, output = run_tool(command)
         said += output
         if status != 0:
             log.write_text(said)
             raise BuildError(f"variant {variant}", "\n".join(error_lines(output)), f"all of it: {log}")
     name = "orch-harness" if variant == "release" else f"orch-harness-{variant}"
     return build / name
+
+
+def make_command(tools: Toolchain, build: Path, target: str) -> list[str]:
+    """Of a build folder that is configured."""
+    jobs = str(os.cpu_count() or 1)
+    return [tools.cmake, "--build", str(build), "--parallel", jobs, "--target", target]
 
 
 def error_lines(output: str) -> list[str]:
@@ -109,7 +113,8 @@ def _identity(compiler: str) -> str:
     return " for ".join(answers)
 
 
-def _run(command: list[str]) -> tuple[int, str]:
+def run_tool(command: list[str]) -> tuple[int, str]:
+    """Exit status, and what it said. Raises BuildError where it cannot be run, or does not end."""
     env = {k: v for k, v in os.environ.items() if k not in _FLAGS_OF_THE_ENVIRONMENT}
     try:
         done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,19 @@ class Bench:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A file of scenarios without which the explorer was built. ``subjects``: whose scenarios are in it; ``why``: in one line."""
+
+    file: str
+    subjects: list[str]
+    why: str
+
+    @property
+    def told(self) -> str:
+        return f"{self.file} {self.why}"
+
+
+@dataclass(frozen=True)
 class Variant:
     """One built harness. ``size`` in bytes."""
 
@@ -58,6 +72,8 @@ class Variant:
     static: bool
     #: oldest glibc that it runs with, e.g. "2.34"; "" where it is static
     glibc: str
+    #: of the explorer: what does not compile
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def unmet(self, machine: str, libc: str) -> str:
         """Why a host cannot run it, "" where it can. ``libc`` as in facts, e.g. "glibc 2.36"."""
@@ -91,6 +107,10 @@ class Bundle:
             if v.name == name:
                 return v
         raise KeyError(name)
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        return [left for variant in self.variants for left in variant.left_out]
 
     def bench(self, name: str) -> Bench | None:
         return next((b for b in self.benches if b.name == name), None)
@@ -130,13 +150,16 @@ class Listing:
 
 
 def parse_listing(where: str, text: str) -> Listing:
-    """Raises BuildError where it is not the listing of a harness of our protocol."""
+    """Raises BuildError where it is not the listing of a harness of our protocol, or two in it have one name."""
     try:
         listing = decode(Listing, json.loads(text))
     except (json.JSONDecodeError, WireError) as e:
         raise BuildError(where, f"does not list its benches: {e}") from e
     if listing.protocol != PROTOCOL:
         raise BuildError(where, f"speaks protocol {listing.protocol}, this orch speaks {PROTOCOL}")
+    twice = [name for name, count in Counter(b.name for b in listing.benches).items() if count > 1]
+    if twice:  # of which only one would ever be run
+        raise BuildError(where, f"has two that are named {twice[0]}", "give one of them another name")
     return listing
 
 

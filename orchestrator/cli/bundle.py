@@ -21,7 +21,8 @@ _Source = Annotated[
 _Variants = Annotated[
     list[str] | None,
     typer.Option(
-        "--variant", help="release, noise, poison, asan or tsan; may be repeated. Default: release."
+        "--variant",
+        help="release, noise, poison, asan, tsan, peers or explore; may be repeated. Default: release.",
     ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
@@ -29,11 +30,20 @@ _Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 @app.command("build")
 def build_command(source: _Source = None, variant: _Variants = None, json: _Json = False) -> None:
-    """Build the variants that are not built yet, and say where they are."""
+    """Build the variants that are not built yet, and say where they are. Exit 1 where one is built without some scenarios, which do
+    not compile."""
     bundle = _build(source, variant)
+    for left in bundle.left_out:
+        typer.echo(f"orch: {left.told}; it is left out", err=True)
     if json:
         typer.echo(bundle.to_json(), nl=False)
-        return
+    else:
+        _echo_bundle(bundle)
+    if bundle.left_out:
+        raise typer.Exit(EXIT_VIOLATED)
+
+
+def _echo_bundle(bundle: Bundle) -> None:
     typer.echo(f"build {bundle.digest}  {bundle.source or 'as installed'}  {bundle.compiler}")
     for v in bundle.variants:
         needs = "static" if v.static else f"glibc {v.glibc} or later"

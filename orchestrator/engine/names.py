@@ -23,16 +23,20 @@ def known_names(benches: Sequence[Bench] | None, source: Path | None = None) -> 
 
 
 def scenarios_of(source: Path) -> dict[str, list[str]] | None:
-    """Subject → scenarios, as the explorer lists them; None where it cannot be built."""
+    """Subject → scenarios, as the explorer lists them, and files that do not compile in the place of theirs; None where it cannot
+    be built."""
     if "explore" not in VARIANTS:
         return {}
     try:
-        listed = build(source, ("explore",)).benches
+        bundle = build(source, ("explore",))
     except (InputError, SetupError, BuildError):
         return None
     found: dict[str, list[str]] = {}
-    for scenario in listed:
+    for scenario in bundle.benches:
         found.setdefault(scenario.subject or scenario.name, []).append(scenario.name)
+    for left in bundle.left_out:
+        for subject in left.subjects:
+            found.setdefault(subject, []).append(left.file)
     return found
 
 

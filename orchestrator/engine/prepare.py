@@ -125,6 +125,9 @@ def _unmet(step: StepPlan, built: Built, found: Survey) -> tuple[str, str] | Non
         return None
     if step.variant in built.broken or built.bundle is None:
         return "step_failed", built.broken.get(step.variant, "there is no native bundle")
+    left = next((one for one in built.bundle.variant(step.variant).left_out if one.file == step.bench), None)
+    if left is not None:
+        return "step_failed", left.told
     facts = found.facts[step.host]
     unmet = built.bundle.variant(step.variant).unmet(facts.arch, facts.libc)
     return ("step_skipped", unmet) if unmet else None

@@ -238,7 +238,9 @@ def _scenario(path: YamlPath, value: Any, names: Names) -> Iterator[Problem]:
     scenarios = names.scenarios()
     listed = [one for of_subject in (scenarios or {}).values() for one in of_subject]
     if scenarios and isinstance(value, str) and not is_template(value) and value not in listed:
-        yield Problem(path, *unknown("scenario", value, listed))
+        what, hint = unknown("scenario", value, listed)
+        closed = [one for one in listed if one.endswith(".c")]
+        yield Problem(path, what, f"{', '.join(closed)} does not compile; {hint}" if closed else hint)
 
 
 def _unknown_setting(path: YamlPath, name: str, known: Collection[str], of: str = "") -> Iterator[Problem]:

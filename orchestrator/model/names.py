@@ -55,7 +55,7 @@ class Names:
     check_judge: Callable[[JudgeSpec], Sequence[str]] = lambda _spec: ()
     workloads: Mapping[str, Workload] = field(default_factory=lambda: WORKLOADS)
     benches: Mapping[str, Sequence[BenchSetting] | None] | None = None
-    #: gives subject → scenarios of the explorer, None where it cannot be built; asked only where a job looks for races
+    #: gives subject → scenarios of the explorer, a file in the place of those in it where it does not compile; None where it cannot be built; asked only where a job looks for races
     scenarios: Callable[[], Mapping[str, Sequence[str]] | None] = lambda: None
 
 

@@ -66,3 +66,29 @@ def counted_cmake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(folder), prepend=":")
     calls.write_text("")
     return calls
+
+
+_EXPLORES = """\
+
+if(ORCH_VARIANT STREQUAL "explore")
+  file(GLOB scenarios CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/explore/scenario_*.c")
+  foreach(source IN LISTS scenarios)
+    get_filename_component(name "${source}" NAME_WE)
+    add_library(${name} OBJECT "${source}")
+    target_sources(orch-harness PRIVATE "$<TARGET_OBJECTS:${name}>")
+  endforeach()
+endif()
+"""
+
+
+@pytest.fixture
+def exploring(tiny: Path) -> Path:
+    """The same with an explorer that has two scenarios, in two files."""
+    with (tiny / "CMakeLists.txt").open("a") as f:
+        f.write(_EXPLORES)
+    (tiny / "explore").mkdir()
+    for name in ("good", "sound"):
+        (tiny / "explore" / f"scenario_{name}.c").write_text(
+            f"int {name}(void);\nint {name}(void) {{ return 0; }}\n"
+        )
+    return tiny

@@ -60,6 +60,7 @@ def test_a_variant_says_why_a_host_cannot_run_it(
         ({"protocol": 2}, "speaks protocol 2"),
         ({"benches": 3}, "does not list"),
         ({"build": None}, "does not list"),
+        ({"benches": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}, "has two that are named a"),
     ],
 )
 def test_a_listing_that_is_not_ours_is_refused(change: dict[str, Any], says: str) -> None:

@@ -192,3 +192,11 @@ def test_whatever_stands_in_a_playbook_it_is_read_or_refused(
 ) -> None:
     text = json.dumps({"orch": 1, "name": "x", "jobs": [job], "defaults": defaults})
     assert said_of(text)
+
+
+def test_a_scenario_that_is_not_known_may_be_in_a_file_that_does_not_compile() -> None:
+    names = replace(NAMES, scenarios=lambda: {"deque": ["deque_two", "scenario_bad.c"]})
+    text = "orch: 1\nname: n\njobs: [{name: j, workload: native, variant: explore, with: {bench: BENCH}, measure: {seconds: 1s}}]\n"
+    assert said_of(text.replace("BENCH", "deque_two"), names) == "OK\n"
+    said = said_of(text.replace("BENCH", "deque_tow"), names)
+    assert "unknown scenario 'deque_tow' (scenario_bad.c does not compile; did you mean 'deque_two'?)" in said
