@@ -88,7 +88,8 @@ def replay(token: str, address: Address, timeout_s: float) -> Replayed:
 def _read(token: str, host: str, done: Completed) -> Replayed:
     said = done.stderr.decode(errors="replace").strip().splitlines()
     if done.exit == 2:
-        raise InputError("token", said[-1] if said else "was refused", "")
+        why = said[-1].removeprefix("orch-harness: replay: ") if said else "was refused"
+        raise InputError("token", why.removesuffix("; list shows them"), "copy it whole from the finding")
     records = []
     for line in done.stdout.decode(errors="replace").splitlines():
         try:

@@ -239,7 +239,7 @@ def _scenario(path: YamlPath, value: Any, names: Names) -> Iterator[Problem]:
     listed = [one for of_subject in (scenarios or {}).values() for one in of_subject]
     if scenarios and isinstance(value, str) and not is_template(value) and value not in listed:
         what, hint = unknown("scenario", value, listed)
-        closed = [one for one in listed if one.endswith(".c")]
+        closed = list(filter(race.stands_in, listed))
         yield Problem(path, what, f"{', '.join(closed)} does not compile; {hint}" if closed else hint)
 
 

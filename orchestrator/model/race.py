@@ -131,6 +131,11 @@ def there() -> list[str]:
     return [name for name, detector in DETECTORS.items() if detector.variant in VARIANTS]
 
 
+def stands_in(scenario: str) -> bool:
+    """Whether it is the name of none, but stands for those of a file that does not compile, or of an explorer that cannot be built."""
+    return not scenario or scenario.endswith(".c")
+
+
 # -- what a job asks for ---------------------------------------------------------------------------------
 
 STRATEGIES = ("rotate", "random", "pct2", "pct3", "pct4", "pos", "exhaustive")

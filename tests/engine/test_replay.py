@@ -90,8 +90,8 @@ def test_a_run_that_ends_as_it_should_has_found_nothing(program: Any) -> None:
 
 
 def test_what_the_program_refuses_is_said_in_its_words(program: Any) -> None:
-    program("echo 'orch-harness: replay: there is no scenario' >&2; exit 2")
-    with pytest.raises(InputError, match="there is no scenario"):
+    program("echo 'orch-harness: replay: there is no scenario; list shows them' >&2; exit 2")
+    with pytest.raises(InputError, match=r"^token: there is no scenario \(copy it whole"):
         replay(TOKEN, here(), 30.0)
 
 

@@ -294,3 +294,10 @@ def test_a_history_that_cannot_have_happened_is_drawn_below_its_finding(tmp_path
     assert "linearizability, lin deque: 1 of 1 windows with 2 calls are not linearizable" in text
     drawn = [line.split() for line in text.splitlines() if "┌" in line or "└" in line]
     assert drawn == [["0", "┌", "push([1])"], ["10", "└", "–"], ["20", "┌", "pop()"], ["30", "└", "–"]]
+
+
+def test_what_could_not_be_explored_is_had_again_by_its_subject(tmp_path: Path) -> None:
+    cell = {"detector": "explore", "subject": "mine", "scenario": "scenario_mine.c", "strategy": "pct2"}
+    step = rf.step("races", 0, workload="race", cell=cell, bench="scenario_mine.c", variant="explore")
+    folder = rf.Builder.make(tmp_path, rf.plan([step])).finish()
+    assert rerun_command(folder, step).startswith("orch race explore mine --detector explore --strategy pct2")

@@ -84,9 +84,8 @@ def test_what_does_not_compile_is_told_and_everything_else_goes_on(tree: Path) -
 
     code, found, said = search(tree, "deque", *chosen, "--budget", "24s")
     assert "mine" not in found, "nobody asked for it"
-    assert (code, found["deque"]["verdict"]) == (0, "holds") or "lost: out of reach" in found["deque"][
-        "summary"
-    ]
+    assert code in (0, 3), "3: on a machine that had no time for it"
+    assert went_on(found["deque"]["summary"])
     assert "scenario_mine.c does not compile" in said
 
 
