@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -110,6 +111,9 @@ class Soak:
             self._over.set()
             torment.join(120.0)
         soak_faults.all_well(self.lab)
+        if not list(self.runs.glob("*/plan.json")):
+            said = (self.folder / "session-1.log").read_text().splitlines()
+            return Told([(False, f"no run began: {' / '.join(said[-2:])}")])
         return told(self.lab, SPOOL, self._run(), self.sessions, self.done, self._mark)
 
     # -- the controller ----------------------------------------------------------------------------
@@ -148,7 +152,10 @@ class Soak:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(SAMPLE_S)
         except BaseException:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for one in soak_faults.family(self._now):
+                    one.kill()
+            process.wait()
             raise
         finally:
             self._now = None
@@ -223,6 +230,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="an empty folder for the run and what was said")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     work = asked.minutes if asked.work is None else asked.work
     if not (0 < asked.minutes <= WEEK_MIN and 0 < work <= WEEK_MIN):
         parser.error("MINUTES: more than 0, a week at most")
@@ -236,6 +244,9 @@ def main() -> int:
         except OrchError as e:
             print(f"soak: {e}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("soak: interrupted; nothing is left of it", file=sys.stderr)
+            return 130
     print(found.text())
     return 0 if found.holds else 1
 

@@ -157,7 +157,8 @@ def _words(process: psutil.Process) -> str:
     return ""
 
 
-def _family(controller: psutil.Process) -> list[psutil.Process]:
+def family(controller: psutil.Process) -> list[psutil.Process]:
+    """It and all that it has started."""
     return [controller, *controller.children(recursive=True)]
 
 
@@ -180,7 +181,7 @@ TABLE: dict[str, tuple[int, tuple[float, float], Callable[[Scene, Draw], str]]] 
     "SSH sessions kill -9": (1, (0.0, 0.0), _on_host(_READERS, "session")),
     "driver kill -9": (1, (0.0, 0.0), _of_controller(_driver)),
     "controller kill -9": (1, (0.0, 0.0), _of_controller(lambda p: [p])),
-    "controller and its processes kill -9": (1, (0.0, 0.0), _of_controller(_family)),
+    "controller and its processes kill -9": (1, (0.0, 0.0), _of_controller(family)),
 }
 
 
