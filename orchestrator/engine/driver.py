@@ -30,10 +30,8 @@ from orchestrator.fleet.cluster import (
     NODE_ADDRESS,
     Head,
     embedded,
-    make_home,
-    remove_home,
-    token_file,
 )
+from orchestrator.fleet.home import make_home, remove_home, token_file
 from orchestrator.fleet.pooled import pooled
 from orchestrator.fleet.seat import nodes_alive
 from orchestrator.model.plan import ClusterPlan

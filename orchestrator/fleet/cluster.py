@@ -11,9 +11,7 @@ import importlib
 import logging
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,14 +19,12 @@ from typing import Any
 
 from orchestrator.errors import SetupError
 from orchestrator.fleet.certificates import Papers
+from orchestrator.fleet.home import BELOW, hold, remove_home, token_file
 from orchestrator.model.plan import ClusterPlan
 
 #: Ray replaces 127.0.0.1 by the machine's outer address; any other loopback address is kept, and a
 #: run must not end because a network interface changes its address.
 NODE_ADDRESS = "127.0.0.2"
-
-#: Ray opens its own folder to everybody, sockets included; the one around it stays ours. Short: see `make_home`.
-_BELOW = "r"
 
 #: The label by which the node of a host is found: unlike the id of a node it is the same when it joins again.
 HOST_LABEL = "host"
@@ -117,24 +113,12 @@ def _ports_in_use(plan: ClusterPlan) -> list[int]:
     return taken
 
 
-def make_home() -> Path:
-    """A folder for one embedded Ray, to be removed with `remove_home`. Sockets lie below it, and their
-    paths are limited to 107 bytes: so it is not in the run folder."""
-    return Path(tempfile.mkdtemp(prefix="orch-ray-", dir="/tmp"))
-
-
-def remove_home(home: Path, logs: Path | None = None) -> None:
-    """``logs``: where Ray's logs are kept first. Harmless where it is gone already."""
-    if logs is not None:
-        _keep_logs(home, logs)
-    shutil.rmtree(home, ignore_errors=True)
-
-
 @contextlib.contextmanager
 def embedded(home: Path, logs: Path, head: Head | None = None) -> Iterator[str]:
     """Start Ray on this machine and end it on the way out, and its home with it: HOST:PORT for nodes that join. Its logs
     are moved to ``logs`` where the body raised, else removed. Raises SetupError where Ray does not start."""
     wanted = head or Head()
+    hold(home)
     token = token_file(home)
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
@@ -156,11 +140,6 @@ def embedded(home: Path, logs: Path, head: Head | None = None) -> Iterator[str]:
             else:
                 os.environ[key] = value
         remove_home(home, None if clean else logs)
-
-
-def token_file(home: Path) -> Path:
-    """Where the token lies of the Ray that lives in ``home``."""
-    return home / "token"
 
 
 @contextlib.contextmanager
@@ -201,7 +180,7 @@ def _start(home: Path, wanted: Head) -> str:
             configure_logging=False,
             object_store_memory=wanted.plan.object_store_bytes,
             _node_ip_address=wanted.address,
-            _temp_dir=str(home / _BELOW),
+            _temp_dir=str(home / BELOW),
         )
     except Exception as e:  # Ray documents no set of exceptions for a failed start
         raise SetupError(
@@ -214,9 +193,3 @@ def _stop() -> None:
     import ray
 
     ray.shutdown()
-
-
-def _keep_logs(home: Path, logs: Path) -> None:
-    for session in (home / _BELOW).glob("session_[0-9]*"):
-        with contextlib.suppress(OSError):
-            shutil.copytree(session / "logs", logs / "ray", dirs_exist_ok=True)
