@@ -98,11 +98,13 @@ def _execute(request: Request, observer: RunObserver, interrupted: Callable[[], 
         raise KeyboardInterrupt
     check_ports(plan.cluster)
     folder = RunFolder.create(request.runs, plan.name)
+    session = Session(folder, inventory.hosts, found, built, request, observer, interrupted, opener)
+    _describe(session, plan, playbook)
+    # last: where there is a plan there is all that resume needs
     folder.write("plan.json", plan.to_json())
     observer.stage(f"run {folder.id}; from another terminal: orch watch {folder.id}")
-    session = Session(folder, inventory.hosts, found, built, request, observer, interrupted, opener)
     with folder.held(), log_to(folder):
-        _describe(session, plan, playbook)
+        begin(session, plan)
         observer.planned(plan, folder.id)
         return carry_out(session, plan, plan)
 
@@ -191,7 +193,6 @@ def _describe(session: Session, plan: Plan, playbook: Playbook) -> None:
             folder.write(str(folder.facts(host).relative_to(folder.path)), text + "\n")
     if session.built.bundle is not None:
         folder.write("bundle.json", session.built.bundle.to_json())
-    begin(session, plan)
 
 
 def begin(session: Session, plan: Plan) -> None:
