@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -12,8 +13,7 @@ from pathlib import Path
 
 import psutil
 from fault_table import Row, running
-from orch_process import wait_for
-from stage import AGENT, LAST, MEASURE, WARMUP, Cell, Stage, hold, ticks
+from stage import AGENT, LAST, MEASURE, WARMUP, Cell, Stage, ended_with, hold, patiently, ticks
 
 from orchestrator.lab import faults
 
@@ -25,7 +25,7 @@ HOSTS = 8
 
 def ends(lab: str, runs: Path) -> list[Row]:
     """What happens to a workload, to its agent and to its link, while the controller lives."""
-    stage = Stage(lab, runs, [*_of_the_workload(), *_of_the_agent(), *_of_the_link(), *_of_the_host()])
+    stage = Stage(lab, runs, ends_cells())
     small = stage.lab.path / "h8" / "spool"
     stage.on("h8", 'mount -t tmpfs -o size=1500k disk "$S"', S=small)
     process = stage.start("--patience", "3")
@@ -36,6 +36,10 @@ def ends(lab: str, runs: Path) -> list[Row]:
     return rows
 
 
+def ends_cells() -> list[Cell]:
+    return [*_of_the_workload(), *_of_the_agent(), *_of_the_link(), *_of_the_host()]
+
+
 def _of_the_workload() -> list[Cell]:
     hang = {"limits": {"wall": "3s"}}
     deaf = "trap '' TERM; while :; do sleep 60; done"
@@ -43,9 +47,14 @@ def _of_the_workload() -> list[Cell]:
     return [
         Cell("segfault", "warm-up", "h1", "failed", ticks(WARMUP, "kill -SEGV $$"), WARMUP),
         Cell("segfault", "measure", "h1", "failed", ticks(MEASURE, "kill -SEGV $$"), MEASURE),
+        Cell("segfault", "collect", "h7", "failed", ticks(LAST, "kill -SEGV $$"), LAST),
+        Cell("hang", "warm-up", "h7", "failed", ticks(WARMUP, "sleep 600"), WARMUP, job=hang),
         Cell("hang", "measure", "h1", "failed", ticks(MEASURE, "sleep 600"), MEASURE, job=hang),
+        Cell("hang", "collect", "h6", "failed", ticks(LAST, "sleep 600"), LAST, job=hang),
         Cell("deaf hang", "measure", "h2", "failed", ticks(MEASURE, deaf), MEASURE, job=hang),
+        Cell("flood", "warm-up", "h1", "failed", ticks(WARMUP, FLOOD), WARMUP),
         Cell("flood", "measure", "h2", "failed", ticks(MEASURE, FLOOD), MEASURE),
+        Cell("flood", "collect", "h5", "failed", ticks(LAST, FLOOD), LAST),
         Cell(
             "left behind",
             "collect",
@@ -133,26 +142,12 @@ def _power_off(stage: Stage, cell: Cell) -> None:
 
 def resumed(lab: str, runs: Path) -> list[Row]:
     """The controller is killed with `kill -9` while each host is somewhere else; more happens until the run is resumed."""
-    stage = Stage(
-        lab,
-        runs,
-        [
-            Cell("controller kill -9", "warm-up", "h1", "passed", at=WARMUP),
-            Cell("controller kill -9, its last line cut", "measure", "h2", "passed", at=MEASURE),
-            Cell("controller kill -9", "collect", "h3", "passed", at=LAST),
-            Cell("controller kill -9", "measure", "h4", "passed", at=MEASURE),
-            Cell("controller kill -9", "between steps", "h4", "passed"),
-            Cell("controller and agent kill -9", "measure", "h5", "passed", at=MEASURE),
-            Cell("journal line damaged on the host", "collect", "h6", "lost", at=MEASURE),
-            Cell("journal truncated on the host", "collect", "h7", "passed", at=MEASURE),
-            Cell("controller kill -9, host off and on again", "measure", "h8", "passed", at=MEASURE),
-        ],
-    )
+    stage = Stage(lab, runs, resumed_cells())
     held = [c for c in stage.cells if c.at >= 0]
     for cell in held:
         hold(cell)
     process = stage.start()
-    wait_for(lambda: process.poll() is not None or (has_plan(runs) and all(stage.has(c) for c in held)))
+    patiently(lambda: process.poll() is not None or (has_plan(runs) and all(stage.has(c) for c in held)))
     mine = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
@@ -185,6 +180,20 @@ def resumed(lab: str, runs: Path) -> list[Row]:
     return rows
 
 
+def resumed_cells() -> list[Cell]:
+    return [
+        Cell("controller kill -9", "warm-up", "h1", "passed", at=WARMUP),
+        Cell("controller kill -9, its last line cut", "measure", "h2", "passed", at=MEASURE),
+        Cell("controller kill -9", "collect", "h3", "passed", at=LAST),
+        Cell("controller kill -9", "measure", "h4", "passed", at=MEASURE),
+        Cell("controller kill -9", "between steps", "h4", "passed"),
+        Cell("controller and agent kill -9", "measure", "h5", "passed", at=MEASURE),
+        Cell("journal line damaged on the host", "collect", "h6", "lost", at=MEASURE),
+        Cell("journal truncated on the host", "collect", "h7", "passed", at=MEASURE),
+        Cell("controller kill -9, host off and on again", "measure", "h8", "passed", at=MEASURE),
+    ]
+
+
 def has_plan(runs: Path) -> bool:
     return bool(list(runs.glob("*/plan.json")))
 
@@ -194,7 +203,8 @@ def has_ended(journal: Path) -> bool:
 
 
 def end(process: subprocess.Popen[str]) -> int:
-    _, err = process.communicate(timeout=300)
+    with ended_with(process):
+        _, err = process.communicate(timeout=600)
     assert "Traceback" not in err, err
     return process.returncode
 
@@ -208,7 +218,7 @@ def _meanwhile(stage: Stage, cells: dict[str, Cell]) -> None:
     faults.befall(stage.name, "revive", "h8")
     for host in ("h6", "h7"):
         journal = stage.launch(cells[host]) / "journal.ndjson"
-        wait_for(partial(has_ended, journal))
+        patiently(partial(has_ended, journal))
         have = stage.journal(cells[host]).stat().st_size
         if host == "h7":
             os.truncate(journal, have // 2)
@@ -218,43 +228,60 @@ def _meanwhile(stage: Stage, cells: dict[str, Cell]) -> None:
             journal.write_bytes(text)
 
 
+def disk_cells() -> list[Cell]:
+    moments = {"h1": ("warm-up", WARMUP, 0), "h2": ("measure", MEASURE, 0), "h3": ("collect", LAST, 0)}
+    moments["h4"] = ("between steps", 0, 1)
+    fault = "disk full on the controller"
+    return [
+        Cell(fault, moment, host, "passed", at=at, number=number, job={"launches": number + 1}, tell=False)
+        for host, (moment, at, number) in moments.items()
+    ]
+
+
 def disk_full_here(lab: str, runs: Path) -> list[Row]:
-    """The disk of the run folder is full; then there is room again, and the run is resumed."""
+    """The disk of the run folder is full: before there is a plan, and while each host is somewhere else; then there is room again,
+    and the run is resumed."""
     runs.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500k", "disk", str(runs)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "disk", str(runs)], check=True)
     try:
-        cells = [
-            Cell(
-                "disk full on the controller", "measure", h, "passed", ticks(WARMUP, f"{FLOOD} | head -n 300")
-            )
-            for h in ("h1", "h2")
-        ]
-        stage = Stage(lab, runs, cells)
+        early, stage = Stage(lab, runs / "early", disk_cells()[:1]), Stage(lab, runs / "run", disk_cells())
+        for cell in [*early.cells, *stage.cells]:
+            hold(cell)
+        process = early.start()
+        _fill(runs)
+        rows = [_ended("before ship", end(process), 0)]
+        _fill(runs, again=False)
         process = stage.start()
-        code = end(process)
-        left = len(running(f"ORCH_RUN={stage.run.name}"))
-        rows = [
-            Row(
-                "disk full on the controller",
-                "measure",
-                "ended",
-                "ended with a line",
-                None,
-                0,
-                0,
-                left,
-                code,
-                70,
-            )
-        ]
-        subprocess.run(["mount", "-o", "remount,size=50m", str(runs)], check=True)
+        with ended_with(process):
+            patiently(lambda: process.poll() is not None or _all_held(stage))
+            _fill(runs)
+            for cell in stage.cells:
+                (stage.launch(cell) / "go").touch()
+            code = end(process)
+        rows.append(_ended("measure", code, len(running(f"ORCH_RUN={stage.run.name}"))))
+        _fill(runs, again=False)
         when = time.time()
-        return [
-            *rows,
-            *(
-                replace(r, fault="the same, with room again and resumed")
-                for r in stage.rows(end(stage.resume()), 0, when=when)
-            ),
-        ]
+        resumed = stage.rows(end(stage.resume()), 0, when=when)
+        return [*rows, *(replace(r, fault=f"{r.fault}, with room again and resumed") for r in resumed)]
     finally:
         subprocess.run(["umount", "-l", str(runs)], check=True)
+
+
+def _fill(runs: Path, again: bool = True) -> None:
+    """What is left of the disk; or it is there again."""
+    filler = runs / "filler"
+    if not again:
+        filler.unlink()
+        return
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 16))
+
+
+def _all_held(stage: Stage) -> bool:
+    return has_plan(stage.runs) and all(stage.has(cell) for cell in stage.cells)
+
+
+def _ended(moment: str, code: int, left: int) -> Row:
+    fault, said = "disk full on the controller", "ended with a line"
+    return Row(fault, moment, "ended", said, None, 0, 0, left, code, 70)

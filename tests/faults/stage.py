@@ -111,8 +111,7 @@ class Stage:
     def resume(self) -> subprocess.Popen[str]:
         """Nothing is held any more."""
         for host in {c.host for c in self.cells}:
-            with contextlib.suppress(OSError):
-                (self.spool(host) / "runs" / self.run.name / "go").touch()
+            self.let_go(host, Path("runs") / self.run.name)
         return start("resume", self.run.name, "--runs", str(self.runs))
 
     def journal(self, cell: Cell) -> Path:
@@ -149,7 +148,7 @@ class Stage:
 
     def play(self, process: subprocess.Popen[str]) -> None:
         """Do what is to be done as the run goes on, each host's in its order."""
-        wait_for(lambda: list(self.runs.glob("*/plan.json")) or process.poll() is not None)
+        patiently(lambda: list(self.runs.glob("*/plan.json")) or process.poll() is not None)
         assert process.poll() is None, process.communicate()
         hosts = list(dict.fromkeys(c.host for c in self.cells))
         with ThreadPoolExecutor(len(hosts)) as hands:
@@ -166,16 +165,26 @@ class Stage:
 
     def _befall(self, process: subprocess.Popen[str], cell: Cell, act: Callable[[Stage, Cell], None]) -> None:
         journal = self.journal(cell)
-        wait_for(lambda: ticked(journal, cell) or process.poll() is not None)
+        patiently(lambda: ticked(journal, cell) or process.poll() is not None)
         if process.poll() is not None:
             return
         before, cell.when = len(whole(journal)), time.time()
         act(self, cell)
-        with contextlib.suppress(OSError):
-            (self.launch(cell) / "go").touch()
+        self.let_go(cell.host, self.launch_there(cell).relative_to(self.spool_there(cell.host)))
         if cell.resumes:
-            wait_for(lambda: len(whole(journal)) > before or process.poll() is not None or self.is_over(cell))
+            patiently(
+                lambda: len(whole(journal)) > before or process.poll() is not None or self.is_over(cell)
+            )
             cell.after_s = time.time() - cell.when
+
+    def let_go(self, host: str, folder: Path) -> None:
+        """What is held in a folder of its spool, where that is still there."""
+        with contextlib.suppress(OSError):
+            (self.spool(host) / folder / "go").touch()
+
+    def running(self) -> int:
+        """Processes of the run that are left, wherever."""
+        return len(running(f"ORCH_RUN={self.run.name}"))
 
     def is_over(self, cell: Cell) -> bool:
         """The controller has said how its step ended."""
@@ -185,10 +194,8 @@ class Stage:
     def rows(self, code: int, expected: int, when: float = 0.0, still_s: float = 60.0) -> list[Row]:
         """After the run. ``when``: from when on it counts until there is a word, where that is no cell's own moment.
         ``still_s``: how long what runs on the hosts may take to end."""
-        mark = f"ORCH_RUN={self.run.name}"
-        left: set[int] = set()
         until = time.monotonic() + still_s
-        while (left := running(mark)) and time.monotonic() < until:
+        while (left := self.running()) and time.monotonic() < until:
             time.sleep(0.1)
         told, ends = Told.of(self.run), endings(self.run)
         rows = []
@@ -208,7 +215,7 @@ class Stage:
                     after,
                     kept.lost,
                     kept.twice,
-                    len(left),
+                    left,
                     code,
                     expected,
                 )
@@ -242,6 +249,11 @@ def ended_with(process: subprocess.Popen[str]) -> Iterator[None]:
 def hold(cell: Cell) -> None:
     """Its launch waits at its tick."""
     cell.argv = ticks(cell.at, HOLD.replace("NUMBER", str(cell.number)))
+
+
+def patiently(what: Callable[[], Any]) -> Any:
+    """As `wait_for`, however busy the machine is."""
+    return wait_for(what, timeout_s=900.0)
 
 
 def ticked(journal: Path, cell: Cell) -> bool:

@@ -3,10 +3,12 @@ whose fault it was. `make test` has the quick scenes, `make test-slow` all; `pyt
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pairs
 import pytest
 import rack_scenes
 import ray_scenes
@@ -31,6 +33,11 @@ def check(rows: list[Row]) -> None:
     assert not [r for r in rows if r.wrong()], "\n" + table(rows)
 
 
+def test_every_fault_is_tried_at_every_moment_or_there_is_a_reason() -> None:
+    tried, why = pairs.tried(), pairs.why_not()
+    assert sorted(pair for pair, count in tried.items() if not count) == sorted(why)
+
+
 def test_what_befalls_workload_agent_link_and_host(tmp_path: Path, hosts: str) -> None:
     check(scenes.ends(hosts, tmp_path / "runs"))
 
@@ -51,13 +58,48 @@ def test_what_becomes_of_ray_is_nothing_to_the_run(tmp_path: Path, hosts: str, w
     check(ray_scenes.killed(hosts, tmp_path / "runs", what))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-@pytest.mark.skipif(bool(rack.why_not()), reason=f"no rack here: {rack.why_not()}")
-def test_hosts_that_are_cut_off_stand_still_or_end(tmp_path: Path) -> None:
+NO_RACK = pytest.mark.skipif(bool(rack.why_not()), reason=f"no rack here: {rack.why_not()}")
+
+
+@contextlib.contextmanager
+def a_rack(hosts: int) -> Iterator[str]:
     name = f"faultsrack{os.getpid()}"
-    rack.up(name, rack_scenes.HOSTS)
+    rack.up(name, hosts)
     try:
-        check(rack_scenes.rack(name, tmp_path / "runs"))
+        yield name
     finally:
         loopback.down(name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@NO_RACK
+def test_hosts_that_are_cut_off_stand_still_or_end(tmp_path: Path) -> None:
+    with a_rack(rack_scenes.HOSTS) as name:
+        check(rack_scenes.rack(name, tmp_path / "runs"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@NO_RACK
+def test_hosts_that_are_cut_off_or_end_at_other_moments(tmp_path: Path) -> None:
+    with a_rack(rack_scenes.HOSTS) as name:
+        check(rack_scenes.more(name, tmp_path / "runs"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@NO_RACK
+def test_hosts_that_are_away_for_long_are_waited_for_and_those_that_never_came_are_lost(
+    tmp_path: Path,
+) -> None:
+    with a_rack(rack_scenes.LONG_HOSTS) as name:
+        check(rack_scenes.long(name, tmp_path / "runs"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@NO_RACK
+def test_a_controller_that_was_killed_before_anything_ran_is_resumed(tmp_path: Path) -> None:
+    with a_rack(2) as name:
+        check(rack_scenes.killed_early(name, tmp_path / "runs"))

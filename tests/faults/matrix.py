@@ -1,0 +1,97 @@
+"""The whole fault matrix, as a table: `python tests/faults/matrix.py [SCENE…]`. Exit status 1 where a row is not as it must be.
+
+Without a name all scenes that this machine allows, in about ten minutes on two idle cores; `--pairs` only says which pairs of fault
+and moment are tried, and why the others are not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / name) for name in ("faults", "run"))]
+
+import pairs  # noqa: E402 - found by the line above
+import rack_scenes  # noqa: E402 - likewise
+import ray_scenes  # noqa: E402 - likewise
+import scenes  # noqa: E402 - likewise
+from fault_table import Row, table  # noqa: E402 - likewise
+
+from orchestrator.lab import life, loopback, rack  # noqa: E402 - likewise
+
+Scene = Callable[[Path], list[Row]]
+
+
+@contextmanager
+def lab(kind: str, hosts: int) -> Iterator[str]:
+    name = f"matrix{kind}{os.getpid()}"
+    (rack if kind == "rack" else loopback).up(name, hosts)
+    try:
+        yield name
+    finally:
+        life.down(name)
+
+
+def on(kind: str, hosts: int, *plays: Callable[[str, Path], list[Row]]) -> Scene:
+    """One after the other in one lab."""
+
+    def scene(folder: Path) -> list[Row]:
+        with lab(kind, hosts) as name:
+            return [row for number, play in enumerate(plays) for row in play(name, folder / str(number))]
+
+    return scene
+
+
+def ray(what: str) -> Callable[[str, Path], list[Row]]:
+    return lambda name, folder: ray_scenes.killed(name, folder, what)
+
+
+SCENES: dict[str, Scene] = {
+    "ends": on("loopback", scenes.HOSTS, scenes.ends),
+    "resumed": on("loopback", scenes.HOSTS, scenes.resumed),
+    "disk": on("loopback", scenes.HOSTS, scenes.disk_full_here),
+    "ray": on("loopback", scenes.HOSTS, *map(ray, ray_scenes.VICTIMS)),
+    "rack": on("rack", rack_scenes.HOSTS, rack_scenes.rack),
+    "more": on("rack", rack_scenes.HOSTS, rack_scenes.more),
+    "long": on("rack", rack_scenes.LONG_HOSTS, rack_scenes.long),
+    "early": on("rack", 2, rack_scenes.killed_early),
+}
+
+
+def lacking(name: str) -> str:
+    """What this machine has not for a scene; empty where it has all."""
+    return rack.why_not() if name in ("rack", "more", "long", "early") else ""
+
+
+def main(asked: list[str]) -> int:
+    if asked == ["--pairs"]:
+        print(pairs.overview())
+        return 0
+    unknown = [name for name in asked if name not in SCENES]
+    if unknown:
+        print(f"no scene {unknown[0]}; there are: {' '.join(SCENES)}, or --pairs", file=sys.stderr)
+        return 2
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="orch-matrix-") as folder:
+        os.environ |= {"ORCH_STATE": f"{folder}/state", "ORCH_LEASES": f"{folder}/leases"}
+        for name in asked or SCENES:
+            why = lacking(name)
+            print(f"{name}: left out: {why}" if why else f"{name} …", file=sys.stderr, flush=True)
+            rows += [] if why else SCENES[name](Path(folder) / name)
+    print(table(rows))
+    wrong = [row for row in rows if row.wrong()]
+    lost, twice, left = (sum(getattr(row, what) for row in rows) for what in ("lost", "twice", "left"))
+    print(
+        f"\n{len(rows)} rows, {len(wrong)} wrong; entries lost {lost}, twice {twice}; processes left {left}\n"
+    )
+    print(pairs.overview())
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
