@@ -72,6 +72,17 @@ def test_a_verdict_without_a_reason_is_told(copy: Path, verdict: str) -> None:
     assert "no reason for" in done.stderr
 
 
+@pytest.mark.parametrize("said", ["nothing seen by deque_short 300000 runs", "no scenario comes to it"])
+def test_a_gap_of_which_nobody_has_said_why_is_told(copy: Path, said: str) -> None:
+    table = copy / "docs" / "native" / "weakenings.md"
+    text, count = re.subn(r"\| gap \| [^|]+ \|", f"| gap | {said} |", table.read_text(), count=1)
+    assert count == 1
+    table.write_text(text)
+    done = check(copy)
+    assert done.returncode == 1
+    assert "no reason for" in done.stderr
+
+
 def test_a_scenario_that_is_gone_has_killed_nothing(copy: Path) -> None:
     scenarios = copy / "native" / "explore" / "scenario_deque.c"
     scenarios.write_text(scenarios.read_text().replace('"deque_fenced"', '"deque_bounded"'))

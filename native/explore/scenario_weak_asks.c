@@ -1,0 +1,94 @@
+// What goes along with a request under the explorer: who unblocks a task before it has blocked, and who ends one that is blocked, hand over what was done
+// before, and so does who stops the scheduler to whoever sees it stopped (S1, S2). One word orders each.
+#include "scheduler_sources.h"
+
+enum { CPU, ASKER, WATCHER };
+
+static scheduler_lockfree_t *scheduler;
+static task_t *task;
+static plain_u32_t *before, *result; // written before the request; by the task
+static unsigned runs;
+static bool unblocks; // else it is ended
+
+static void set_up(void) {
+    scheduler_config_t config = {.cpus = 1, .deque_first = 2};
+    EXPLORE_EXPECT(scheduler_create(&config, &scheduler) == STATUS_OK, "S6: no scheduler");
+    (void)scheduler_set(scheduler, SCHEDULER_SPIN, explore_draw(2));
+    before = shared_alloc(sizeof *before);
+    result = shared_alloc(sizeof *result);
+    task = shared_alloc_aligned(sizeof *task);
+    runs = 0;
+}
+
+static void finish(void) {
+    shared_free(before);
+    shared_free(result);
+    shared_free(task);
+    scheduler_destroy(scheduler);
+}
+
+// --- unblocked, or ended --------------------------------------------------------------------------------------------
+
+static task_verdict_t block_once(task_t *self, scheduler_cpu_t *on) {
+    (void)self;
+    (void)on;
+    if (++runs == 1) {
+        plain_store_u32(result, 1);
+        return TASK_BLOCK;
+    }
+    EXPLORE_EXPECT(unblocks && plain_load_u32(before) == 1, "S1: it does not see what who unblocked it has done");
+    plain_store_u32(result, 2);
+    return TASK_DONE;
+}
+
+static void set_up_asked(void) {
+    set_up();
+    unblocks = explore_draw(2) == 0;
+    task_init(task, block_once, NULL, 0, NULL);
+    EXPLORE_EXPECT(scheduler_enqueue_wide(scheduler, &task, 1, 0) == STATUS_OK, "S1: not taken");
+}
+
+static void watch_the_end(void) {
+    task_state_t end = unblocks ? TASK_STATE_COMPLETED : TASK_STATE_TERMINATED;
+    for (unsigned round = 0; task_state(task) != end; round++) {
+        spin_hint(round);
+    }
+    EXPLORE_EXPECT(runs == 0 || plain_load_u32(result) == runs, "S1: what its run did");
+    scheduler_stop(scheduler);
+}
+
+static void run_asked(unsigned thread) {
+    if (thread == CPU) {
+        scheduler_cpu_t *on = NULL;
+        EXPLORE_EXPECT(scheduler_attach(scheduler, 0, &on) == STATUS_OK, "S3: not mine");
+        (void)scheduler_loop(on);
+        scheduler_detach(on);
+    } else if (thread == WATCHER) {
+        watch_the_end();
+    } else if (unblocks) {
+        plain_store_u32(before, 1);
+        EXPLORE_EXPECT(scheduler_unblock(scheduler, task, 0) == STATUS_OK, "S2: not unblocked");
+    } else {
+        EXPLORE_EXPECT(scheduler_terminate(scheduler, task) == STATUS_OK, "S2: not ended");
+    }
+}
+
+// --- stopped --------------------------------------------------------------------------------------------------------
+
+static void run_stop(unsigned thread) {
+    if (thread == CPU) {
+        plain_store_u32(before, 1);
+        scheduler_stop(scheduler);
+        return;
+    }
+    for (unsigned round = 0; !scheduler_stopped(scheduler); round++) {
+        spin_hint(round);
+    }
+    EXPLORE_EXPECT(plain_load_u32(before) == 1, "S1: stopped, and not what was done before");
+}
+
+static const explore_scenario_t scenarios[] = {
+    {"weak_asks", 3, set_up_asked, run_asked, finish},
+    {"weak_stop", 2, set_up, run_stop, finish},
+};
+EXPLORE_SCENARIOS("scheduler", "S1,S2,S3,S6", scenarios)
