@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from agents import node
+from agents import node, tree
 from agents.launch import MARK, RUNNING, STARTING, Launch, launches
 from agents.limits import processes, send
 
@@ -60,7 +60,7 @@ def sweep(spool: Path, run: Optional[str], older_than_s: float, live: bool) -> D
 
 
 def end_orphans(spool: Path, run: Optional[str] = None) -> List[int]:
-    """Processes of launches whose supervisor is gone, told by their environment. SIGKILL."""
+    """Processes of launches whose supervisor is gone, told by their environment or by the control group that they are in. SIGKILL."""
     root = str(spool / "runs" / run if run else spool / "runs") + "/"
     found: List[int] = []
     alive: Dict[str, bool] = {}
@@ -73,6 +73,9 @@ def end_orphans(spool: Path, run: Optional[str] = None) -> List[int]:
         if not alive[folder] and p.pid != os.getpid():
             found.append(p.pid)
     send(found, signal.SIGKILL)
+    for launch in launches(spool, run):
+        if launch.state() not in (STARTING, RUNNING):
+            found += [pid for pid in tree.end_left(launch.folder) if pid not in found]
     return found
 
 

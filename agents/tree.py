@@ -67,9 +67,13 @@ class Tree:
             self._group.remove()
 
 
-def end_left(folder: Path) -> None:
-    """Of a launch whose supervisor is gone: what is left in its group."""
+def end_left(folder: Path) -> List[int]:
+    """Of a launch whose supervisor is gone: what is left in its group. Those that were ended."""
     group = cgroup.of(folder)
-    if group is not None:
-        group.kill()
-        group.remove_soon()
+    if group is None:
+        return []
+    pids = group.pids()
+    group.kill()
+    limits.send(pids, signal.SIGKILL)
+    group.remove_soon()
+    return pids

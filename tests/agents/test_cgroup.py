@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agents import cgroup
-from agents.limits import before_exec
+from agents.limits import before_exec, process
 from tests.agents.conftest import Host, is_alive, wait_for
 
 
@@ -98,5 +98,25 @@ def test_what_a_killed_supervisor_leaves_in_its_group_is_ended(host: Host) -> No
     assert wait_for(lambda: len(group.pids()) >= 2)
     pids = group.pids()
     os.kill(host.supervisor(order), signal.SIGKILL)
+    assert wait_for(lambda: not any(map(is_alive, pids)))
+    assert wait_for(lambda: not group.path.exists())
+
+
+def test_sweep_finds_by_the_group_what_bears_no_mark(host: Host) -> None:
+    """Guard and supervisor are killed at once, and what is left has let go of parent, terminal and environment."""
+    order = host.order("sh", "-c", "env -i setsid sleep 600 & sleep 600")
+    host.start(order)
+    group = cgroup.of(host.launch_folder(order))
+    if group is None:
+        pytest.skip("no control group here: " + host.journal(order).decode()[:400])
+    assert wait_for(lambda: len(group.pids()) >= 3)
+    pids = group.pids()
+    supervisor = process(host.supervisor(order))
+    assert supervisor is not None
+    os.kill(supervisor.parent, signal.SIGKILL)
+    os.kill(supervisor.pid, signal.SIGKILL)
+    assert wait_for(lambda: not is_alive(supervisor.pid))
+    done = host.agent("sweep")
+    assert done.returncode == 0, done.stderr
     assert wait_for(lambda: not any(map(is_alive, pids)))
     assert wait_for(lambda: not group.path.exists())
