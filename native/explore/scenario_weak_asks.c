@@ -67,7 +67,7 @@ static void run_asked(unsigned thread) {
         watch_the_end();
     } else if (unblocks) {
         plain_store_u32(before, 1);
-        EXPLORE_EXPECT(scheduler_unblock(scheduler, task, 0) == STATUS_OK, "S2: not unblocked");
+        EXPLORE_EXPECT(scheduler_unblock(scheduler, task, SCHEDULER_ANY_CPU) == STATUS_OK, "S2: not unblocked");
     } else {
         EXPLORE_EXPECT(scheduler_terminate(scheduler, task) == STATUS_OK, "S2: not ended");
     }
