@@ -20,11 +20,11 @@ from soak_faults import Done
 
 from orchestrator.analysis.trend import MIN_POINTS, theil_sen
 from orchestrator.lab import labs
-from orchestrator.lab.processes import descendants
+from orchestrator.lab.processes import Process, descendants
 from orchestrator.results.folder import read_json
 
 #: Of a session, what its memory is judged by: without its beginning, and long enough to tell.
-WARM_S, LONG_S = 120.0, 480.0
+WARM_S, LONG_S = 300.0, 900.0
 CONFIDENCE = 0.99
 #: What is planned and what is there may differ by so much: lines that are cut short, launches that were made again.
 SIZE_SHARE = 0.5
@@ -146,6 +146,8 @@ def _left(found: Told, lab: str, run: Path, mark: str) -> None:
     while (left := [*_processes(lab, run, mark)]) and time.monotonic() < until:
         time.sleep(1.0)
     found.say(not left, f"processes left behind: {len(left)}")
+    if deaf := _deaf(lab):
+        found.say(None, f"SSH sessions on the hosts that were not told that their other end is gone: {deaf}")
     for words in left[:20]:
         found.say(False, f"left: {words[:200]}")
     orch = [sys.executable, "-m", "orchestrator.cli.app", "hosts", "release", "--sweep", "--json"]
@@ -165,10 +167,24 @@ def _processes(lab: str, run: Path, mark: str) -> Iterator[str]:
     pids = running(f"ORCH_RUN={run.name}") | running(f"ORCH_SOAK={mark}")
     for host in labs.load(lab).hosts:
         if host.alive and host.sshd is not None:
-            pids |= {p.pid for p in descendants(host.sshd)}
+            pids |= {p.pid for p in descendants(host.sshd)} - set(_sessions(host.sshd))
     for pid in sorted(pids):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             yield f"{pid} {' '.join(psutil.Process(pid).cmdline())}"
+
+
+def _sessions(sshd: Process) -> Iterator[int]:
+    """Of the host's sshd, with nothing that runs in them. Where a cable was cut when the other end went, nobody could tell them, and sshd
+    asks by itself after hours."""
+    for one in descendants(sshd):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            process = psutil.Process(one.pid)
+            if " ".join(process.cmdline()).startswith("sshd:") and not process.children():
+                yield one.pid
+
+
+def _deaf(lab: str) -> int:
+    return sum(len(list(_sessions(h.sshd))) for h in labs.load(lab).hosts if h.alive and h.sshd is not None)
 
 
 def _memory(found: Told, sessions: list[Session]) -> None:
