@@ -44,6 +44,11 @@ NOTHING: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     (("agent kill -9",), _NO_LAUNCH, "an agent lives as long as its launch: there is none to kill"),
     (("segfault", "hang", "output flood"), _NO_LAUNCH, "nothing of the workload runs"),
     (
+        ("link cut for 60 s",),
+        ("during ship",),
+        "three tries, which take between half a minute and more than one, decide: it is the one or the other of the two beside it",
+    ),
+    (
         ("disk full on the controller",),
         ("during ship",),
         "nothing is written here from the plan to the first entry: it is found then, as in warm-up",

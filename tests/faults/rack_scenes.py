@@ -25,7 +25,7 @@ HOSTS = 14
 SPOOL = "/var/tmp/orch-faults"
 SHORT_S = 5.0
 #: of the other rack
-LONG_HOSTS = 16
+LONG_HOSTS = 15
 CUT_S, FROZEN_S = 60.0, 30.0
 #: how the reason begins of a host that nobody could ask any more
 AWAY = "out of reach"
@@ -129,26 +129,29 @@ def _away_and_back(
 def long(lab: str, runs: Path) -> list[Row]:
     """One run in which hosts stand still or are cut off for long, and there is patience; others are not there from the beginning."""
     stage = Stage(lab, runs, long_cells(), inventory=str(_inventory(lab, runs)), spool=SPOOL)
-    shipped = {
-        "h9": _for_a_while("cut", CUT_S),
-        "h10": _for_a_while("freeze", FROZEN_S),
-        "h16": _for_ever("freeze"),
-    }
+    shipped = {"h9": _for_ever("freeze"), "h10": _for_a_while("freeze", FROZEN_S)}
     for host in shipped:
         faults.befall(lab, "slow", host, BAD)
     for host, fault in NEVER_THERE.items():
         faults.befall(lab, fault, host)
     process = stage.start("--patience", "240", book=LONG_LEASE)
-    healed = [
-        threading.Timer(CUT_S, faults.befall, (lab, "heal", "h14")),
-        threading.Timer(FROZEN_S, faults.befall, (lab, "thaw", "h15")),
+    backs = [
+        threading.Thread(target=_come_back, args=(stage, process, *late))
+        for late in (("heal", "h14", CUT_S), ("thaw", "h15", FROZEN_S))
     ]
-    for timer in healed:
-        timer.start()
+    for one in backs:
+        one.start()
     code = _played(stage, process, shipped)
-    for timer in healed:
-        timer.join()
+    for one in backs:
+        one.join()
     return [_waiting(row) for row in stage.rows(code, 3, still_s=240.0)]
+
+
+def _come_back(stage: Stage, process: subprocess.Popen[str], what: str, host: str, seconds: float) -> None:
+    """After the time, and not before it was asked for the first time."""
+    time.sleep(seconds)
+    patiently(lambda: has_plan(stage.runs) or process.poll() is not None)
+    faults.befall(stage.name, what, host)
 
 
 def killed_early(lab: str, runs: Path) -> list[Row]:
@@ -220,9 +223,8 @@ def long_cells() -> list[Cell]:
             made.append(
                 _cell(name, moment, f"h{first + number}", "passed", *when, _for_a_while(fault, seconds))
             )
-    made.append(Cell(f"cut {CUT_S:g} s, slow", "during ship", "h9", "passed", tell=False))
     made.append(Cell(f"freeze {FROZEN_S:g} s, slow", "during ship", "h10", "passed", tell=False))
-    made.append(Cell("freeze for ever", "during ship", "h16", "lost", tell=False))
+    made.append(Cell("freeze for ever", "during ship", "h9", "lost", tell=False))
     for host, fault in NEVER_THERE.items():
         lasts = {"h14": f"{CUT_S:g} s", "h15": f"{FROZEN_S:g} s"}.get(host, "for ever")
         made.append(Cell(f"{fault} {lasts}", "before ship", host, "lost", tell=False))
