@@ -24,7 +24,7 @@ from agents.journal import JournalFull, Writer
 from agents.launch import Launch
 from agents.output import Output
 from agents.tree import Tree
-from agents.wire import Order
+from agents.wire import LEFT_OUT, Order
 from agents.workloads import TABLE, BadSetting
 
 #: How often memory is looked at where it is limited: a workload can outgrow its limit for this long.
@@ -330,7 +330,7 @@ class Supervisor:
             self.reason = self.reason or "output"
         self._keep_evidence()
         if self.output.left_out:
-            self._note("%d intervals and vital signs were left out of the journal" % self.output.left_out)
+            self._note("%d intervals and vital signs %s" % (self.output.left_out, LEFT_OUT))
         self.journal.add("ended", self._ended())
         self.journal.flush()
         self.tree.close()

@@ -40,6 +40,9 @@ JOURNAL_BYTES = 64 * 1024 * 1024
 #:              ``max_rss_bytes``: of the process tree, 0 where it ended before it was looked at
 ENTRY_KINDS = ("started", "record", "vital", "output", "health", "evidence", "note", "ended")
 
+#: How a ``note`` ends that says how many intervals and vital signs the journal had no room for.
+LEFT_OUT = "were left out of the journal"
+
 #: ``reason`` of an ``ended`` entry.
 #: exited: by itself · stopped: we asked · timeout: wall clock limit · memory: memory limit · alone: nobody followed it for too long ·
 #: output: flooded its output · start_failed: could not be executed ·

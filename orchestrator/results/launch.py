@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from agents.wire import PROTOCOL, Entry, WireError, decode
+from agents.wire import LEFT_OUT, PROTOCOL, Entry, WireError, decode
 from orchestrator.model.plan import StepPlan
 
 #: Workloads that may print what they like: judged by their exit status where they print no record.
@@ -105,6 +105,8 @@ class _Seen:
     records: int = 0
     garbage: int = 0
     first_garbage: str = ""
+    #: the agent's word that its journal had no room for all
+    left_out: str = ""
 
 
 def _gather(entries: list[Entry]) -> _Seen:
@@ -121,16 +123,23 @@ def _gather(entries: list[Entry]) -> _Seen:
             if entry.data.get("stream") != "stderr":
                 seen.garbage += 1
                 seen.first_garbage = seen.first_garbage or str(entry.data.get("text") or "")
+        elif entry.kind == "note":
+            text = str(entry.data.get("text"))
+            seen.left_out = text if text.endswith(LEFT_OUT) else seen.left_out
         elif entry.kind == "record":
-            seen.records += 1
-            kind = entry.data.get("type")
-            if kind == "hello":
-                seen.hello = entry.data
-            elif kind == "result":
-                seen.results.append(entry)
-            elif kind == "violation":
-                seen.violations.append(entry)
+            _gather_record(entry, seen)
     return seen
+
+
+def _gather_record(entry: Entry, seen: _Seen) -> None:
+    seen.records += 1
+    kind = entry.data.get("type")
+    if kind == "hello":
+        seen.hello = entry.data
+    elif kind == "result":
+        seen.results.append(entry)
+    elif kind == "violation":
+        seen.violations.append(entry)
 
 
 def classify(step: StepPlan, number: int, entries: list[Entry], faults: list[str], lost: str = "") -> Launch:
@@ -275,11 +284,12 @@ def _violation_text(seen: _Seen, result: Result | None) -> str:
 
 
 def _warnings(ending: Ending, seen: _Seen) -> list[str]:
+    said = [f"{seen.left_out}: limits: {{journal: …}} of the job gives it more room"] if seen.left_out else []
     if ending is Ending.OK and seen.records and seen.garbage:
-        return [_beside(seen)]
+        return [*said, _beside(seen)]
     if ending is Ending.OK and len(seen.results) > 1:
-        return [f"printed {len(seen.results)} results; the last one counts"]
-    return []
+        return [*said, f"printed {len(seen.results)} results; the last one counts"]
+    return said
 
 
 def _beside(seen: _Seen) -> str:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import run_folders as rf
 
+from agents.wire import LEFT_OUT
 from orchestrator.report.again import rerun_command
 from orchestrator.report.figures import figures
 from orchestrator.report.junit import junit_xml
@@ -175,6 +176,25 @@ def test_no_color_is_honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "\x1b[1;31m" not in text
     assert "31m" not in text.replace("\x1b[1m", "")
     assert max(map(len, text.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines())) <= 70
+
+
+def test_a_journal_that_had_no_room_for_all_is_said_with_what_to_do(tmp_path: Path) -> None:
+    step = rf.step()
+    builder = rf.Builder.make(tmp_path, rf.plan([step]))
+    entries = rf.launch_entries(step)
+    note = {"text": f"7 intervals and vital signs {LEFT_OUT}"}
+    last = entries[-1]
+    told = [
+        *entries[:-1],
+        dataclasses.replace(last, kind="note", data=note),
+        dataclasses.replace(last, seq=last.seq + 1),
+    ]
+    folder = builder.launch(step, told).say("step_done", step).finish()
+    said = " ".join(show(folder, rebuild(folder)).split())
+    assert (
+        "7 intervals and vital signs were left out of the journal: limits: {journal: …} of the job gives it more room"
+        in said
+    )
 
 
 def test_oddities_are_shown(tmp_path: Path) -> None:
