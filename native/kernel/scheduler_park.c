@@ -45,8 +45,8 @@ static bool is_woken(scheduler_cpu_t *on) {
 }
 
 static void rouse(scheduler_lockfree_t *scheduler, uint32_t cpu) {
-    /* relaxed: the bit says it; this ends the wait of the system call */
-    atomic_store_relaxed_u32(&scheduler->cpus[cpu].park, 0);
+    /* edge ROUSED:R — that the bit is gone, for who takes this 0 without having waited for it; :A is in scheduler_park */
+    atomic_store_release_u32(&scheduler->cpus[cpu].park, 0);
     park_wake(&scheduler->cpus[cpu].park);
 }
 
@@ -197,6 +197,7 @@ bool scheduler_park(scheduler_cpu_t *on, uint64_t timeout_ns) {
             return true;
         }
         /* edge BED:S — before the bit is looked at; :S is in take_bit */
+        /* edge ROUSED:A — that the bit is gone, where it took a 0; :R is in rouse */
         (void)atomic_exchange_seq_cst_u32(&on->park, 1);
     }
     on->waking = true;
