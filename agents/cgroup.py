@@ -13,6 +13,9 @@ from typing import Dict, List, Optional, Tuple
 
 #: Beside others' groups at the top, or below the one that the agent is in.
 _PARENT = "orch-agent"
+_PREFIX = "launch-"
+#: An empty group of that age is of no launch that is just beginning.
+_STALE_S = 600.0
 
 
 class NoGroup(Exception):
@@ -80,6 +83,7 @@ def make(folder: Path, memory_bytes: Optional[int], proc: Path = Path("/proc/sel
         path = parent / _PARENT / _name(folder)
         try:
             path.parent.mkdir(exist_ok=True)
+            _remove_stale(path.parent)
             _allow_memory(parent)
             _allow_memory(path.parent)
             path.mkdir(exist_ok=True)
@@ -94,6 +98,15 @@ def of(folder: Path, proc: Path = Path("/proc/self")) -> Optional[Group]:
     """The group that the launch in ``folder`` has, or had and has left."""
     found = [p / _PARENT / _name(folder) for p in _parents(proc)]
     return next((Group(p, "") for p in found if p.is_dir()), None)
+
+
+def _remove_stale(parent: Path) -> None:
+    """Empty groups of launches that were killed together with all who would have removed them, such as those of a host of a
+    lab that was switched off."""
+    for path in parent.glob(_PREFIX + "*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                path.rmdir()
 
 
 def _limit(path: Path, memory_bytes: Optional[int]) -> str:
@@ -143,8 +156,8 @@ def _name(folder: Path) -> str:
     """Hosts of a lab may have folders of the same name, each in a file system of its own, and one kernel."""
     with contextlib.suppress(OSError):
         there = "%d:%s" % (Path("/proc/self/ns/mnt").stat().st_ino, folder)
-        return "launch-" + hashlib.sha256(os.fsencode(there)).hexdigest()[:24]
-    return "launch-" + hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]
+        return _PREFIX + hashlib.sha256(os.fsencode(there)).hexdigest()[:24]
+    return _PREFIX + hashlib.sha256(os.fsencode(folder)).hexdigest()[:24]
 
 
 def _write(path: Path, text: str) -> None:

@@ -52,6 +52,19 @@ def test_where_the_top_is_closed_the_own_group_is_asked(tmp_path: Path) -> None:
     assert not (top / "user.slice/mine/orch-agent").exists()
 
 
+def test_an_empty_group_that_nobody_removed_goes_when_it_is_old(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    old, new, full = (top / "orch-agent" / f"launch-{name}" for name in ("old", "new", "full"))
+    for path in (old, new, full):
+        path.mkdir(parents=True)
+    (full / "below").mkdir()  # as one with processes is not removed
+    for path in (old, full):
+        os.utime(path, (0, 0))
+    proc = fake_proc(tmp_path / "proc", f"30 1 0:26 / {top} rw - cgroup2 cgroup2 rw\n")
+    made = cgroup.make(tmp_path, None, proc)
+    assert {path.name for path in top.glob("orch-agent/launch-*")} == {new.name, full.name, made.path.name}
+
+
 def real_group(folder: Path) -> cgroup.Group:
     try:
         return cgroup.make(folder, None)
