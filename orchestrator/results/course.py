@@ -15,14 +15,13 @@ from agents.wire import VITAL_UNITS, Entry
 from orchestrator.model.plan import StepPlan
 from orchestrator.results.launch import Launch
 from orchestrator.results.lines import Numbers, Part, Whole
-from orchestrator.results.schema import arrow_schema
+from orchestrator.results.schema import INT64_MAX, arrow_schema
 
 RATE = "ops_per_second"
 #: Rows that are made at once.
 _ROWS = 1 << 16
 #: Entries taken one by one that are put together.
 _TOGETHER = 4096
-_INT64_MAX = 2**63 - 1
 
 
 def is_course(entry: Entry) -> bool:
@@ -121,7 +120,7 @@ class Course:
             launch = launches[number]
             units = {m.metric: m.unit for m in launch.result.metrics} if launch.result else {}
             seed = step.seed if launch.seed is None else launch.seed
-            tail = (launch.build, seed if abs(seed) <= _INT64_MAX else None)
+            tail = (launch.build, seed if abs(seed) <= INT64_MAX else None)
             for _, times, values in self._intervals.pop(number).in_order():
                 told = {n: (_plain(n), "1/s" if n == RATE else units.get(_plain(n), "")) for n in values}
                 head = (run, step.host, step.job, step.id, number)
@@ -160,10 +159,7 @@ def _tables(
     if not values:
         return
     schema = arrow_schema(table)
-    names = sorted(
-        values
-    )  # the rate first: it has no mark, and what has one sorts before only where it is none
-    names = [n for n in names if n == RATE] + [n for n in names if n != RATE]
+    names = sorted(values, key=lambda n: (n != RATE, n))
     words = [told[n] for n in names]
     rows = max(1, _ROWS // len(names))
     for begin in range(0, len(times), rows):

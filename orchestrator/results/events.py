@@ -8,8 +8,9 @@ from typing import Any
 from agents.wire import Entry, dumps
 from orchestrator.model.plan import Plan, StepPlan
 from orchestrator.results.fold import Folded
-from orchestrator.results.journals import Journals, StepLog
+from orchestrator.results.journals import Journals
 from orchestrator.results.launch import Ending, Launch
+from orchestrator.results.ledger import StepLog
 
 Row = tuple[Any, ...]
 

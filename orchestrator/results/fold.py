@@ -14,8 +14,9 @@ from typing import Any
 from agents.wire import Entry
 from orchestrator.model.outcome import Outcome, Status
 from orchestrator.model.plan import Plan, StepPlan
-from orchestrator.results.journals import Journals, StepLog
+from orchestrator.results.journals import Journals
 from orchestrator.results.launch import FAILURES, Ending, Launch, classify
+from orchestrator.results.ledger import StepLog
 
 NEVER_STARTED = "never started: the run ended before it"
 

@@ -10,9 +10,7 @@ from orchestrator.model.plan import Plan, StepPlan
 from orchestrator.results.clocks import by_our_clock, clock_offsets
 from orchestrator.results.course import Course
 from orchestrator.results.folder import JournalFault, RunFolder, read_journal
-from orchestrator.results.ledger import Fault, StepLog, ingest, read_step
-
-__all__ = ["Fault", "Journals", "StepLog", "ingest", "read_journals", "read_steps"]
+from orchestrator.results.ledger import StepLog, read_step
 
 #: Is given what a step was over time, as soon as its journal is read.
 Keep = Callable[[StepPlan, StepLog, Course], None]

@@ -24,7 +24,8 @@ _PANDAS = {
     pa.int64(): pd.Int64Dtype(),
     pa.bool_(): pd.BooleanDtype(),
 }
-_INT64_MAX = 2**63 - 1
+#: A column holds no larger number.
+INT64_MAX = 2**63 - 1
 
 
 def arrow_schema(table: str, run: str = "") -> pa.Schema:
@@ -59,5 +60,5 @@ def _typed(kind: str, values: Sequence[Any]) -> list[Any]:
         return [None if v is None else float(v) for v in values]
     if kind == "int64":
         # a seed of 64 bits without sign does not fit: null is better than another number
-        return [None if v is None or abs(v) > _INT64_MAX else int(v) for v in values]
+        return [None if v is None or abs(v) > INT64_MAX else int(v) for v in values]
     return list(values)

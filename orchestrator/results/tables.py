@@ -16,8 +16,9 @@ from orchestrator.model.plan import Plan, StepPlan
 from orchestrator.results.events import event_rows
 from orchestrator.results.fold import Folded
 from orchestrator.results.histogram import PERCENTILES, decode_histogram
-from orchestrator.results.journals import Journals, StepLog
+from orchestrator.results.journals import Journals
 from orchestrator.results.launch import Ending
+from orchestrator.results.ledger import StepLog
 from orchestrator.results.marks import marks
 from orchestrator.results.schema import Row, frame
 

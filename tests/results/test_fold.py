@@ -15,8 +15,9 @@ from orchestrator.model.outcome import Outcome, Status
 from orchestrator.model.plan import Launches, Plan
 from orchestrator.results.fold import NEVER_STARTED, fold
 from orchestrator.results.folder import JournalFault
-from orchestrator.results.journals import Journals, StepLog, ingest, read_journals
+from orchestrator.results.journals import Journals, read_journals
 from orchestrator.results.launch import Ending, Launch, classify
+from orchestrator.results.ledger import StepLog, ingest
 
 STEP = rf.step()
 

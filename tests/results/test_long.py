@@ -23,8 +23,8 @@ from orchestrator.errors import RunFolderError
 from orchestrator.results import ledger, long
 from orchestrator.results.course import Course, is_course
 from orchestrator.results.folder import RunFolder
-from orchestrator.results.journals import StepLog
 from orchestrator.results.launch import classify
+from orchestrator.results.ledger import StepLog
 from orchestrator.results.lines import checksums, read_block
 from orchestrator.results.rebuild import rebuild
 
