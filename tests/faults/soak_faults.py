@@ -40,7 +40,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob('runs/*/*/*/pid')):
         pass
 """
 #: ends the process of this host's Ray node that is called so
-_OF_RAY = """
+OF_RAY = """
 import os, pathlib, signal, sys
 for p in pathlib.Path('/proc').glob('[0-9]*'):
     try:
@@ -176,7 +176,7 @@ TABLE: dict[str, tuple[int, tuple[float, float], Callable[[Scene, Draw], str]]] 
     "disk-full": (2, (5.0, 20.0), _for_a_while("disk-full", "heal")),
     "host off and on": (2, (5.0, 20.0), _for_a_while("kill", "revive")),
     "agent kill -9": (3, (0.0, 0.0), _on_host(_AGENT)),
-    "raylet kill -9": (3, (0.0, 0.0), _on_host(_OF_RAY, "raylet")),
+    "raylet kill -9": (3, (0.0, 0.0), _on_host(OF_RAY, "raylet")),
     "reader kill -9": (1, (0.0, 0.0), _on_host(_READERS, "follower")),
     "SSH sessions kill -9": (1, (0.0, 0.0), _on_host(_READERS, "session")),
     "driver kill -9": (1, (0.0, 0.0), _of_controller(_driver)),

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from own_scenarios import SLEEPS
 
 pytestmark = pytest.mark.native
 NATIVE = Path(__file__).parents[2] / "native"
@@ -56,17 +57,9 @@ def test_what_cannot_be_explored_is_said(tmp_path: Path, make: object, says: str
             shutil.rmtree(left)
 
 
-ENDLESS = """
-#include <pthread.h>
-#include "explore.h"
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static void nothing(void) {}
-static void sleep_on(unsigned thread) {
-    (void)thread;
-    pthread_mutex_lock(&lock);
-    explore_yield();
-    pthread_mutex_unlock(&lock);
-}
+ENDLESS = (
+    SLEEPS
+    + """
 static void run_on(unsigned thread) {
     for (volatile unsigned i = thread; i != 2; i = thread) {
     }
@@ -74,6 +67,7 @@ static void run_on(unsigned thread) {
 static const explore_scenario_t scenarios[] = {{"sleeps", 2, nothing, sleep_on, nothing}, {"runs_on", 2, nothing, run_on, nothing}};
 EXPLORE_SCENARIOS("mine", "", scenarios)
 """
+)
 
 
 def test_what_does_not_compile_or_never_ends_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from orch_process import ORCH, ROOT, endings, only_run, orch, press_ctrl_c, start, table, wait_for
+from soak_faults import OF_RAY
 
 from orchestrator.lab import rack
 
@@ -23,19 +24,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(rack.why_not()), reason=f"no rack here: {rack.why_not()}"),
 ]
-
-#: ends the process of this host's Ray node that is called so
-KILL = """
-import os, pathlib, signal, sys
-for p in pathlib.Path('/proc').glob('[0-9]*'):
-    try:
-        if b'ORCH_NODE_DIR=' in (p / 'environ').read_bytes() and (p / 'comm').read_text().strip() == sys.argv[1]:
-            os.kill(int(p.name), signal.SIGKILL)
-            print(p.name)
-    except OSError:
-        pass
-"""
-
 
 #: until the test says so
 GO = "/mnt/go"
@@ -106,7 +94,7 @@ def test_a_lost_node_costs_nothing_and_joins_again(hosts: str, tmp_path: Path, h
     process = start("run", "playbook", book, "-i", hosts, "--runs", runs, "--patience", "300")
     begun(runs, "h1")
     if how == "raylet":
-        killed = on("h1", sys.executable, "-c", KILL, "raylet")
+        killed = on("h1", sys.executable, "-c", OF_RAY, "raylet")
         if not killed:
             press_ctrl_c(process)
             process.communicate(timeout=600)

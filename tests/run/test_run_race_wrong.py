@@ -9,24 +9,17 @@ from typing import Any
 
 import pytest
 from orch_process import ROOT, orch
+from own_scenarios import SLEEPS
 
 pytestmark = [pytest.mark.ray, pytest.mark.native, pytest.mark.slow]
 
-#: Threads are coroutines of one process: who waits for a lock of the system that another one holds waits for himself.
-ENDLESS = """
-#include <pthread.h>
-#include "explore.h"
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static void nothing(void) {}
-static void sleep_on(unsigned thread) {
-    (void)thread;
-    pthread_mutex_lock(&lock);
-    explore_yield();
-    pthread_mutex_unlock(&lock);
-}
+ENDLESS = (
+    SLEEPS
+    + """
 static const explore_scenario_t scenarios[] = {{"sleeps", 2, nothing, sleep_on, nothing}};
 EXPLORE_SCENARIOS("mine", "", scenarios)
 """
+)
 #: It compiles, and needs what nobody has.
 UNLINKED = """
 #include "explore.h"
