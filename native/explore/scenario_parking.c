@@ -17,7 +17,7 @@ typedef struct job {
     unsigned runs, wanted;
     bool blocks;               // between two runs
     bool block_seen;           // BLOCKED was seen, and no unblock has begun since
-    bool unblocking;           // an unblock has begun; each blocks once
+    bool unblocking, unblocked; // an unblock has begun, has ended; each blocks once
     struct job *child;         // spawned by its first run; NULL: none
 } job_t;
 
@@ -43,8 +43,9 @@ static void watch(void) {
     int32_t asleep = sleeping(idle), most = (int32_t)cpus;
     EXPLORE_EXPECT(asleep <= most && asleep >= -most && waking(idle) <= cpus, "S5: asleep and woken");
     for (unsigned i = 0; i < job_count; i++) {
-        bool parked = (atomic_load_relaxed_u64(&jobs[i]->task.control) & CONTROL_PARKED) != 0;
-        jobs[i]->block_seen |= !jobs[i]->unblocking && parked && task_state(&jobs[i]->task) == TASK_STATE_BLOCKED;
+        bool blocked = task_state(&jobs[i]->task) == TASK_STATE_BLOCKED;
+        EXPLORE_EXPECT(!blocked || !jobs[i]->unblocked, "S2: blocked once more after the unblock");
+        jobs[i]->block_seen |= !jobs[i]->unblocking && blocked;
     }
 }
 
@@ -96,7 +97,8 @@ static bool unblock_all(void) {
             job->unblocking = true;
             job->block_seen = false;
             status_t status = scheduler_unblock(scheduler, &job->task, SCHEDULER_ANY_CPU);
-            EXPLORE_EXPECT(status == STATUS_OK || !first, "S2: a blocked task is not unblocked");
+            EXPLORE_EXPECT(status == STATUS_OK && first, "S2: a blocked task is not unblocked");
+            job->unblocked = true;
         }
     }
     return left;

@@ -1,5 +1,5 @@
 // What goes along with a request under the explorer: who unblocks a task before it has blocked, and who ends one that is blocked, hand over what was done
-// before, and so does who stops the scheduler to whoever sees it stopped (S1, S2). One word orders each.
+// before, and so does who stops the scheduler to whoever sees it stopped; and who sees a task blocked sees all that it has done (S1, S2).
 #include "scheduler_sources.h"
 
 enum { CPU, ASKER, WATCHER };
@@ -27,6 +27,12 @@ static void finish(void) {
     scheduler_destroy(scheduler);
 }
 
+static void await(task_state_t state) {
+    for (unsigned round = 0; task_state(task) != state; round++) {
+        spin_hint(round);
+    }
+}
+
 // --- unblocked, or ended --------------------------------------------------------------------------------------------
 
 static task_verdict_t block_once(task_t *self, scheduler_cpu_t *on) {
@@ -50,9 +56,7 @@ static void set_up_asked(void) {
 
 static void watch_the_end(void) {
     task_state_t end = unblocks ? TASK_STATE_COMPLETED : TASK_STATE_TERMINATED;
-    for (unsigned round = 0; task_state(task) != end; round++) {
-        spin_hint(round);
-    }
+    await(end);
     EXPLORE_EXPECT(runs == 0 || plain_load_u32(result) == runs, "S1: what its run did");
     scheduler_stop(scheduler);
 }
@@ -73,6 +77,43 @@ static void run_asked(unsigned thread) {
     }
 }
 
+// --- blocked, again and again ---------------------------------------------------------------------------------------
+
+enum { TIMES = 2 };
+
+static bool early; // the first unblock waits for nothing
+
+static task_verdict_t block_often(task_t *self, scheduler_cpu_t *on) {
+    (void)self;
+    (void)on;
+    plain_store_u32(result, ++runs);
+    return runs <= TIMES ? TASK_BLOCK : TASK_DONE;
+}
+
+static void set_up_blocks(void) {
+    set_up();
+    early = explore_draw(2) == 0;
+    task_init(task, block_often, NULL, 0, NULL);
+    EXPLORE_EXPECT(scheduler_enqueue_wide(scheduler, &task, 1, 0) == STATUS_OK, "S1: not taken");
+}
+
+static void run_blocks(unsigned thread) {
+    if (thread == CPU) {
+        run_asked(CPU);
+        return;
+    }
+    for (uint32_t blocks = 1; blocks <= TIMES; blocks++) {
+        if (blocks > 1 || !early) {
+            await(TASK_STATE_BLOCKED);
+            EXPLORE_EXPECT(plain_load_u32(result) == blocks, "S2: blocked still after an unblock, or what it did is not seen");
+        }
+        EXPLORE_EXPECT(scheduler_unblock(scheduler, task, SCHEDULER_ANY_CPU) == STATUS_OK, "S2: not unblocked");
+    }
+    await(TASK_STATE_COMPLETED);
+    EXPLORE_EXPECT(plain_load_u32(result) == TIMES + 1, "S1: what its run did");
+    scheduler_stop(scheduler);
+}
+
 // --- stopped --------------------------------------------------------------------------------------------------------
 
 static void run_stop(unsigned thread) {
@@ -89,6 +130,7 @@ static void run_stop(unsigned thread) {
 
 static const explore_scenario_t scenarios[] = {
     {"weak_asks", 3, set_up_asked, run_asked, finish},
+    {"weak_blocks", 2, set_up_blocks, run_blocks, finish},
     {"weak_stop", 2, set_up, run_stop, finish},
 };
 EXPLORE_SCENARIOS("scheduler", "S1,S2,S3,S6", scenarios)

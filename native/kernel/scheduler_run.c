@@ -2,7 +2,8 @@
 //
 // Every task has at most one holder: who enqueues it, then the queue's CPU, then who runs it. The holder alone writes task.link, and so
 // the state. Others leave what they want in task.control, and the holder looks there before a run and after it. A blocked task has no holder: it is
-// PARKED in control, and whoever clears that by compare-and-swap is the holder.
+// PARKED in control, and whoever clears that by compare-and-swap is the holder. BLOCKED in task.link is there a moment before PARKED, and a moment after: it
+// is PARKED that says whether the task is blocked.
 #include "scheduler_layout.h"
 
 #include <assert.h>
@@ -10,7 +11,12 @@
 
 task_state_t task_state(const task_t *task) {
     /* edge STATE:A — what the task has done so far; :R is in set_state */
-    return (task_state_t)(atomic_load_acquire_u64(&task->link) & STATE_MASK);
+    task_state_t state = (task_state_t)(atomic_load_acquire_u64(&task->link) & STATE_MASK);
+    /* edge PARKED:A — what the task has done so far, where `link` was that of an earlier block; :RA is in stop_task */
+    if (state == TASK_STATE_BLOCKED && (atomic_load_acquire_u64(&task->control) & CONTROL_PARKED) == 0) {
+        return TASK_STATE_READY; // not blocked yet, and may not be at all; or no more
+    }
+    return state;
 }
 
 task_t *own_next_slowly(scheduler_cpu_t *on) {
