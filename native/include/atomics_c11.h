@@ -96,9 +96,6 @@ static inline uint32_t atomic_fetch_sub_acq_rel_u32(atomic_u32_t *at, uint32_t s
 static inline uint64_t atomic_fetch_sub_acq_rel_u64(atomic_u64_t *at, uint64_t sub) {
     return atomic_fetch_sub_explicit(&at->value, sub, memory_order_acq_rel);
 }
-static inline uint32_t atomic_exchange_seq_cst_u32(atomic_u32_t *at, uint32_t value) {
-    return atomic_exchange_explicit(&at->value, value, memory_order_seq_cst);
-}
 static inline uint64_t atomic_fetch_add_seq_cst_u64(atomic_u64_t *at, uint64_t add) {
     return atomic_fetch_add_explicit(&at->value, add, memory_order_seq_cst);
 }

@@ -40,7 +40,6 @@ uint64_t atomics_noise_count(void);
 #define atomic_fetch_add_acq_rel_u64(...) (atomics_noise(), atomic_fetch_add_acq_rel_u64(__VA_ARGS__))
 #define atomic_fetch_sub_acq_rel_u32(...) (atomics_noise(), atomic_fetch_sub_acq_rel_u32(__VA_ARGS__))
 #define atomic_fetch_sub_acq_rel_u64(...) (atomics_noise(), atomic_fetch_sub_acq_rel_u64(__VA_ARGS__))
-#define atomic_exchange_seq_cst_u32(...) (atomics_noise(), atomic_exchange_seq_cst_u32(__VA_ARGS__))
 #define atomic_fetch_add_seq_cst_u64(...) (atomics_noise(), atomic_fetch_add_seq_cst_u64(__VA_ARGS__))
 #define atomic_fetch_or_acq_rel_u64(...) (atomics_noise(), atomic_fetch_or_acq_rel_u64(__VA_ARGS__))
 #define atomic_fetch_or_seq_cst_u64(...) (atomics_noise(), atomic_fetch_or_seq_cst_u64(__VA_ARGS__))

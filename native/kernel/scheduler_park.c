@@ -32,15 +32,13 @@ bool is_asleep(scheduler_lockfree_t *scheduler, uint32_t cpu) {
 // Clears the CPU's bit: whether it was set, and the CPU is ours to wake.
 static bool take_bit(scheduler_lockfree_t *scheduler, uint32_t cpu) {
     uint64_t bit = (uint64_t)1 << cpu % 64;
-    /* edge BED:S — that the bit is gone, before rouse; :S is in lie_down */
     /* edge WOKEN:RA — what the CPU is woken for; :A is in is_woken */
     return (atomic_fetch_and_seq_cst_u64(&scheduler->sleepers[cpu / 64], ~bit) & bit) != 0;
 }
 
 static bool is_woken(scheduler_cpu_t *on) {
-    /* edge BED:S — the bit, after park was set; :S is in take_bit */
     /* edge WOKEN:A — what the CPU is woken for; :RA is in take_bit */
-    uint64_t bits = atomic_load_seq_cst_u64(&on->scheduler->sleepers[on->index / 64]);
+    uint64_t bits = atomic_load_acquire_u64(&on->scheduler->sleepers[on->index / 64]);
     return (bits >> on->index % 64 & 1) == 0;
 }
 
@@ -149,8 +147,8 @@ static void get_up(scheduler_cpu_t *on) {
 
 static void lie_down(scheduler_cpu_t *on) {
     scheduler_lockfree_t *scheduler = on->scheduler;
-    /* edge BED:S — before the bit is looked at; :S is in take_bit */
-    (void)atomic_exchange_seq_cst_u32(&on->park, 1);
+    /* relaxed: the bit, which is set after it, publishes it to who clears that: his 0 comes later */
+    atomic_store_relaxed_u32(&on->park, 1);
     /* edge WOKEN:RA — nothing yet; :A is in is_woken */
     (void)atomic_fetch_or_seq_cst_u64(&scheduler->sleepers[on->index / 64], (uint64_t)1 << on->index % 64);
     add_idle(scheduler, ONE_ASLEEP - (on->waking ? ONE_WAKING : 0));
@@ -196,9 +194,8 @@ bool scheduler_park(scheduler_cpu_t *on, uint64_t timeout_ns) {
             get_up(on);
             return true;
         }
-        /* edge BED:S — before the bit is looked at; :S is in take_bit */
-        /* edge ROUSED:A — that the bit is gone, where it took a 0; :R is in rouse */
-        (void)atomic_exchange_seq_cst_u32(&on->park, 1);
+        /* edge ROUSED:A — that the bit is gone, where it took a 0; where it took none, his comes later, and ends the wait; :R is in rouse */
+        (void)atomic_exchange_acquire_u32(&on->park, 1);
     }
     on->waking = true;
     on->kicks = kicks_of(on->scheduler);
