@@ -20,7 +20,7 @@
 
 typedef struct explore_scenario {
     const char *name;
-    unsigned threads;             // at most EXPLORE_THREADS
+    unsigned threads;             // 1 to EXPLORE_THREADS
     void (*set_up)(void);         // by the main thread, before the others begin
     void (*run)(unsigned thread); // by each of them
     void (*finish)(void);         // by the main thread, after the others have ended; all that was allocated is freed

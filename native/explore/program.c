@@ -34,10 +34,14 @@ static const setting_t settings[] = {
 
 /* ---- scenarios are benches ---- */
 static bool check(const run_t *run, char *why, size_t size) {
-    if (run->options->threads != 1) {
+    unsigned threads = ((const subject_t *)run->options->bench)->scenario->threads;
+    bool fits = threads >= 1 && threads <= EXPLORE_THREADS;
+    if (!fits) {
+        snprintf(why, size, "a scenario has 1 to %u threads; this one says %u", EXPLORE_THREADS, threads);
+    } else if (run->options->threads != 1) {
         snprintf(why, size, "one process explores with one thread; start several with other seeds");
     }
-    return run->options->threads == 1;
+    return fits && run->options->threads == 1;
 }
 
 void explore_register(const char *subject, const char *contracts, const explore_scenario_t *scenarios, size_t count) {

@@ -90,6 +90,18 @@ def test_what_does_not_compile_or_never_ends_is_said_and_the_rest_goes_on(tmp_pa
     assert "Traceback" not in done.stderr
 
 
+def test_a_scenario_with_more_threads_than_there_are_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "scenario_many.c").write_text(
+        '#include "explore.h"\nstatic void nothing(void) {}\nstatic void none(unsigned thread) { (void)thread; }\n'
+        'static const explore_scenario_t scenarios[] = {{"five", 5, nothing, none, nothing}, {"two", 2, nothing, none, nothing}};\n'
+        'EXPLORE_SCENARIOS("mine", "", scenarios)\n'
+    )
+    done = explore(tmp_path, "--seconds", "1")
+    assert done.returncode == 2
+    assert "five: a scenario has 1 to 4 threads; this one says 5" in done.stderr
+    assert re.search(r"^two: nothing found in [1-9]", done.stdout, re.MULTILINE)
+
+
 def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
     done = explore(tmp_path / "nowhere")
     assert (done.returncode, done.stdout) == (2, "")
