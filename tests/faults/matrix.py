@@ -16,13 +16,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / name) for name in ("faults", "run"))]
 
-import pairs  # noqa: E402 - found by the line above
+import guest_scenes  # noqa: E402 - found by the line above
+import pairs  # noqa: E402 - likewise
 import rack_scenes  # noqa: E402 - likewise
 import ray_scenes  # noqa: E402 - likewise
 import scenes  # noqa: E402 - likewise
 from fault_table import Row, table  # noqa: E402 - likewise
 
-from orchestrator.lab import life, loopback, rack  # noqa: E402 - likewise
+from orchestrator.lab import guest, guests, life, loopback, rack  # noqa: E402 - likewise
+from orchestrator.lab.guest import Shape  # noqa: E402 - likewise
 
 Scene = Callable[[Path], list[Row]]
 
@@ -30,7 +32,10 @@ Scene = Callable[[Path], list[Row]]
 @contextmanager
 def lab(kind: str, hosts: int) -> Iterator[str]:
     name = f"matrix{kind}{os.getpid()}"
-    (rack if kind == "rack" else loopback).up(name, hosts)
+    if kind == "guest":
+        guests.up(name, Shape.parse(guest_scenes.SHAPE), hosts)
+    else:
+        (rack if kind == "rack" else loopback).up(name, hosts)
     try:
         yield name
     finally:
@@ -60,12 +65,16 @@ SCENES: dict[str, Scene] = {
     "more": on("rack", rack_scenes.HOSTS, rack_scenes.more),
     "long": on("rack", rack_scenes.LONG_HOSTS, rack_scenes.long),
     "early": on("rack", 2, rack_scenes.killed_early),
+    "guests": on("guest", guest_scenes.GUESTS, guest_scenes.guests),
+    "settings": on("guest", 1, guest_scenes.killed),
 }
 
 
 def lacking(name: str) -> str:
     """What this machine has not for a scene; empty where it has all."""
-    return rack.why_not() if name in ("rack", "more", "long", "early") else ""
+    if name in ("rack", "more", "long", "early"):
+        return rack.why_not()
+    return ", ".join(guest.lacking()) if name in ("guests", "settings") else ""
 
 
 def main(asked: list[str]) -> int:

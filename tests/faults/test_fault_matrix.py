@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import guest_scenes
 import pairs
 import pytest
 import rack_scenes
@@ -15,7 +16,8 @@ import ray_scenes
 import scenes
 from fault_table import Row, table
 
-from orchestrator.lab import loopback, rack
+from orchestrator.lab import guest, guests, life, loopback, rack
+from orchestrator.lab.guest import Shape
 
 pytestmark = [pytest.mark.ray, pytest.mark.sshd]
 
@@ -103,3 +105,16 @@ def test_hosts_that_are_away_for_long_are_waited_for_and_those_that_never_came_a
 def test_a_controller_that_was_killed_before_anything_ran_is_resumed(tmp_path: Path) -> None:
     with a_rack(2) as name:
         check(rack_scenes.killed_early(name, tmp_path / "runs"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_machines_whose_clock_jumps_that_stand_still_or_whose_kernel_is_broken(tmp_path: Path) -> None:
+    guest.kernel()
+    name = f"faultsguests{os.getpid()}"
+    guests.up(name, Shape.parse(guest_scenes.SHAPE), guest_scenes.GUESTS)
+    try:
+        check(guest_scenes.guests(name, tmp_path / "one"))
+        check(guest_scenes.killed(name, tmp_path / "two"))
+    finally:
+        life.down(name)
