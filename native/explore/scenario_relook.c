@@ -13,6 +13,7 @@ enum { CPUS = 2, LOOKS_MOST = 2 + 8, PATIENCE_MOST = 60 };
 static scheduler_lockfree_t *scheduler;
 static task_t *busy, *lone;
 static uint32_t *over; // 1: the lone one has run; the busy one waits for it
+static uint32_t busy_on; // the CPU that has it: CPU 1 takes it where CPU 0 does not come to it, either
 static bool waits;     // the lone one, in its CPU's queue
 static unsigned looks;
 
@@ -25,7 +26,7 @@ static void park_by_looks(atomic_u32_t *at, uint32_t expected, uint64_t timeout_
 
 static task_verdict_t run_lone(task_t *task, scheduler_cpu_t *on) {
     (void)task;
-    EXPLORE_EXPECT(scheduler_cpu_index(on) == 1, "S1: a busy CPU runs another task");
+    EXPLORE_EXPECT(scheduler_cpu_index(on) != busy_on, "S1: a busy CPU runs another task");
     waits = false;
     *over = 1;
     explore_wake(over, 1);
@@ -37,6 +38,7 @@ static task_verdict_t run_busy(task_t *task, scheduler_cpu_t *on) {
     (void)task;
     looks = 0;
     waits = true;
+    busy_on = scheduler_cpu_index(on);
     scheduler_spawn(on, lone);
     explore_wait(over, sizeof *over, 0, false);
     return TASK_DONE;
@@ -47,7 +49,7 @@ static void run(unsigned thread) {
     EXPLORE_EXPECT(scheduler_attach(scheduler, thread, &on) == STATUS_OK, "S3: not mine");
     if (thread == 0) {
         scheduler_spawn(on, busy);
-        EXPLORE_EXPECT(scheduler_run(on, 1) == 1, "S1: it does not run");
+        (void)scheduler_run(on, 1);
     }
     while (!scheduler_stopped(scheduler)) {
         if (scheduler_run(on, 2) == 0) {
