@@ -171,9 +171,11 @@ def test_a_launch_with_a_long_journal_is_packed_while_it_runs_and_read_back_from
 ) -> None:
     code = (
         """import glob, time\nsay = lambda x: print(x, flush=True)\nsay('{"type":"hello","protocol":1}')\n"""
-        """for i in range(3000): say('{"type":"interval","phase":"measure","t":%d,"dt":1,"ops":%d}' % (i, i * 7919))\n"""
-        # its folder is where it runs; packing ends with it
-        """while not glob.glob('journal.ndjson.*.gz') + glob.glob('journal.ndjson.*.zst'): time.sleep(0.05)\nsay('{"type":"result","status":"ok"}')"""
+        """one = lambda i: say('{"type":"interval","phase":"measure","t":%d,"dt":1,"ops":%d}' % (i, i * 7919))\n"""
+        """i = 3000\nfor k in range(i): one(k)\n"""
+        # its folder is where it runs; a piece is closed before more is written, and packing ends with the launch
+        """while not glob.glob('journal.ndjson.*.gz') + glob.glob('journal.ndjson.*.zst'): one(i); i += 1; time.sleep(0.2)\n"""
+        """say('{"type":"result","status":"ok"}')"""
     )
     order = host.harness_order(code, output_bytes=1 << 20, wall_s=240.0)
     host.start(order)
