@@ -90,14 +90,11 @@ static bool unblock_all(void) {
         job_t *job = jobs[i];
         left |= job->blocks && job->runs < job->wanted;
         if (job->blocks && task_state(&job->task) == TASK_STATE_BLOCKED) {
-            bool first = !job->unblocking;
-            if (first) { // nobody has it
-                tell(job);
-            }
+            EXPLORE_EXPECT(!job->unblocked, "S2: blocked once more after the unblock");
+            tell(job); // nobody has it
             job->unblocking = true;
             job->block_seen = false;
-            status_t status = scheduler_unblock(scheduler, &job->task, SCHEDULER_ANY_CPU);
-            EXPLORE_EXPECT(status == STATUS_OK && first, "S2: a blocked task is not unblocked");
+            EXPLORE_EXPECT(scheduler_unblock(scheduler, &job->task, SCHEDULER_ANY_CPU) == STATUS_OK, "S2: a blocked task is not unblocked");
             job->unblocked = true;
         }
     }

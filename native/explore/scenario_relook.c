@@ -49,7 +49,6 @@ static void run(unsigned thread) {
     EXPLORE_EXPECT(scheduler_attach(scheduler, thread, &on) == STATUS_OK, "S3: not mine");
     if (thread == 0) {
         scheduler_spawn(on, busy);
-        (void)scheduler_run(on, 1);
     }
     while (!scheduler_stopped(scheduler)) {
         if (scheduler_run(on, 2) == 0) {

@@ -33,6 +33,18 @@ static void await(task_state_t state) {
     }
 }
 
+static void hand_in(task_run_t *does) {
+    task_init(task, does, NULL, 0, NULL);
+    EXPLORE_EXPECT(scheduler_enqueue_wide(scheduler, &task, 1, 0) == STATUS_OK, "S1: not taken");
+}
+
+static void drive(void) {
+    scheduler_cpu_t *on = NULL;
+    EXPLORE_EXPECT(scheduler_attach(scheduler, 0, &on) == STATUS_OK, "S3: not mine");
+    (void)scheduler_loop(on);
+    scheduler_detach(on);
+}
+
 // --- unblocked, or ended --------------------------------------------------------------------------------------------
 
 static task_verdict_t block_once(task_t *self, scheduler_cpu_t *on) {
@@ -50,23 +62,18 @@ static task_verdict_t block_once(task_t *self, scheduler_cpu_t *on) {
 static void set_up_asked(void) {
     set_up();
     unblocks = explore_draw(2) == 0;
-    task_init(task, block_once, NULL, 0, NULL);
-    EXPLORE_EXPECT(scheduler_enqueue_wide(scheduler, &task, 1, 0) == STATUS_OK, "S1: not taken");
+    hand_in(block_once);
 }
 
 static void watch_the_end(void) {
-    task_state_t end = unblocks ? TASK_STATE_COMPLETED : TASK_STATE_TERMINATED;
-    await(end);
+    await(unblocks ? TASK_STATE_COMPLETED : TASK_STATE_TERMINATED);
     EXPLORE_EXPECT(runs == 0 || plain_load_u32(result) == runs, "S1: what its run did");
     scheduler_stop(scheduler);
 }
 
 static void run_asked(unsigned thread) {
     if (thread == CPU) {
-        scheduler_cpu_t *on = NULL;
-        EXPLORE_EXPECT(scheduler_attach(scheduler, 0, &on) == STATUS_OK, "S3: not mine");
-        (void)scheduler_loop(on);
-        scheduler_detach(on);
+        drive();
     } else if (thread == WATCHER) {
         watch_the_end();
     } else if (unblocks) {
@@ -93,13 +100,12 @@ static task_verdict_t block_often(task_t *self, scheduler_cpu_t *on) {
 static void set_up_blocks(void) {
     set_up();
     early = explore_draw(2) == 0;
-    task_init(task, block_often, NULL, 0, NULL);
-    EXPLORE_EXPECT(scheduler_enqueue_wide(scheduler, &task, 1, 0) == STATUS_OK, "S1: not taken");
+    hand_in(block_often);
 }
 
 static void run_blocks(unsigned thread) {
     if (thread == CPU) {
-        run_asked(CPU);
+        drive();
         return;
     }
     for (uint32_t blocks = 1; blocks <= TIMES; blocks++) {
