@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ TINY = """\
 orch: 1
 name: tiny
 hosts: all
-defaults: {workload: native, launches: 3, measure: {warmup: 20ms, seconds: 100ms}}
+defaults: {workload: native, launches: 8, measure: {warmup: 20ms, seconds: 100ms}}
 jobs:
   - name: check
     with: {bench: op_check}
@@ -41,10 +40,8 @@ def test_a_run_of_arms_becomes_a_page(tmp_path: Path, capsys: pytest.CaptureFixt
     assert page.read_text().endswith("after\n")
     assert "figures of before" not in page.read_text()
     assert "| check | ids 64 |" in told
-    # the latter on a machine that is too busy to tell
-    assert re.search(
-        r"^\| check local ours_ns over floor_ns ids=64 \|.*\| \*\*(met|undecided)\*\* \|", told, re.MULTILINE
-    )
+    assert "| check local ours_ns over floor_ns ids=64 |" in told
+    assert "| **met** |" in told
     assert "not measured | **undecided** |" in told
     assert "| fence |" in told
 
