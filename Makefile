@@ -11,7 +11,7 @@ durations := --durations=20 --durations-min=2
 # one worker more than CPUs, as many tests wait; which tests go together, and in which order, is in tests/conftest.py
 workers := -n $(shell expr $$(nproc) + 1) --no-loadscope-reorder
 
-.PHONY: help setup guests monitoring quickstart test test-slow lint tidy types bench bench-native docs check lock clean
+.PHONY: help setup guests monitoring quickstart test test-slow fault-matrix lint tidy types bench bench-native docs check lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,10 @@ test: setup lint types ## set up, lint, types, and every test that takes seconds
 
 test-slow: setup guests monitoring ## the tests that take minutes
 	$(python) -m pytest -m slow $(durations)
+
+# what the scenes share with the tests of runs lies there
+fault-matrix: setup ## what befalls runs, as a table (tens of minutes); scenes="ends rack": those alone; scenes=--pairs: what is tried
+	@PYTHONPATH=tests/run $(python) tests/faults/matrix.py $(scenes)
 
 lint: setup ## ruff, the import contracts of the floors, the edge rule of the C sources
 	$(bin)/ruff check .

@@ -1,7 +1,7 @@
-"""The whole fault matrix, as a table: `python tests/faults/matrix.py [SCENE…]`. Exit status 1 where a row is not as it must be.
+"""The whole fault matrix, as a table: `make fault-matrix scenes="SCENE…"`. Exit status 1 where a row is not as it must be.
 
-Without a name all scenes that this machine allows, in about ten minutes on two idle cores; `--pairs` only says which pairs of fault
-and moment are tried, and why the others are not.
+Without a name all scenes that this machine allows: about ten minutes on two idle cores, and ten more for `guests` and `settings`, which are
+on emulated machines. `--pairs` only says which pairs of fault and moment are tried, and why the others are not.
 """
 
 from __future__ import annotations
@@ -13,18 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), *(str(ROOT / "tests" / name) for name in ("faults", "run"))]
+import guest_scenes
+import pairs
+import rack_scenes
+import ray_scenes
+import scenes
+from fault_table import Row, table
 
-import guest_scenes  # noqa: E402 - found by the line above
-import pairs  # noqa: E402 - likewise
-import rack_scenes  # noqa: E402 - likewise
-import ray_scenes  # noqa: E402 - likewise
-import scenes  # noqa: E402 - likewise
-from fault_table import Row, table  # noqa: E402 - likewise
-
-from orchestrator.lab import guest, guests, life, loopback, rack  # noqa: E402 - likewise
-from orchestrator.lab.guest import Shape  # noqa: E402 - likewise
+from orchestrator.lab import guest, guests, life, loopback, rack
+from orchestrator.lab.guest import Shape
 
 Scene = Callable[[Path], list[Row]]
 

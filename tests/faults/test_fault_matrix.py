@@ -1,14 +1,14 @@
 """The fault matrix: nothing that a host has on its disk is lost or counted twice, nothing is left running, and the outcome says
-whose fault it was. `make test` has the quick scenes, `make test-slow` all; `python tests/faults/matrix.py` prints the table."""
+whose fault it was. `make test` has the quick scenes, `make test-slow` all; `make fault-matrix` prints the table."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import guest_scenes
+import matrix
 import pairs
 import pytest
 import rack_scenes
@@ -16,8 +16,7 @@ import ray_scenes
 import scenes
 from fault_table import Row, table
 
-from orchestrator.lab import guest, guests, life, loopback, rack
-from orchestrator.lab.guest import Shape
+from orchestrator.lab import guest, loopback, rack
 
 pytestmark = [pytest.mark.ray, pytest.mark.sshd]
 
@@ -63,21 +62,11 @@ def test_what_becomes_of_ray_is_nothing_to_the_run(tmp_path: Path, hosts: str, w
 NO_RACK = pytest.mark.skipif(bool(rack.why_not()), reason=f"no rack here: {rack.why_not()}")
 
 
-@contextlib.contextmanager
-def a_rack(hosts: int) -> Iterator[str]:
-    name = f"faultsrack{os.getpid()}"
-    rack.up(name, hosts)
-    try:
-        yield name
-    finally:
-        loopback.down(name)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @NO_RACK
 def test_hosts_that_are_cut_off_stand_still_or_end(tmp_path: Path) -> None:
-    with a_rack(rack_scenes.HOSTS) as name:
+    with matrix.lab("rack", rack_scenes.HOSTS) as name:
         check(rack_scenes.rack(name, tmp_path / "runs"))
 
 
@@ -85,7 +74,7 @@ def test_hosts_that_are_cut_off_stand_still_or_end(tmp_path: Path) -> None:
 @pytest.mark.timeout(1500)
 @NO_RACK
 def test_hosts_that_are_cut_off_or_end_at_other_moments(tmp_path: Path) -> None:
-    with a_rack(rack_scenes.HOSTS) as name:
+    with matrix.lab("rack", rack_scenes.HOSTS) as name:
         check(rack_scenes.more(name, tmp_path / "runs"))
 
 
@@ -95,7 +84,7 @@ def test_hosts_that_are_cut_off_or_end_at_other_moments(tmp_path: Path) -> None:
 def test_hosts_that_are_away_for_long_are_waited_for_and_those_that_never_came_are_lost(
     tmp_path: Path,
 ) -> None:
-    with a_rack(rack_scenes.LONG_HOSTS) as name:
+    with matrix.lab("rack", rack_scenes.LONG_HOSTS) as name:
         check(rack_scenes.long(name, tmp_path / "runs"))
 
 
@@ -103,7 +92,7 @@ def test_hosts_that_are_away_for_long_are_waited_for_and_those_that_never_came_a
 @pytest.mark.timeout(1500)
 @NO_RACK
 def test_a_controller_that_was_killed_before_anything_ran_is_resumed(tmp_path: Path) -> None:
-    with a_rack(2) as name:
+    with matrix.lab("rack", 2) as name:
         check(rack_scenes.killed_early(name, tmp_path / "runs"))
 
 
@@ -111,10 +100,7 @@ def test_a_controller_that_was_killed_before_anything_ran_is_resumed(tmp_path: P
 @pytest.mark.timeout(2400)
 def test_machines_whose_clock_jumps_that_stand_still_or_whose_kernel_is_broken(tmp_path: Path) -> None:
     guest.kernel()
-    name = f"faultsguests{os.getpid()}"
-    guests.up(name, Shape.parse(guest_scenes.SHAPE), guest_scenes.GUESTS)
-    try:
+    with matrix.lab("guest", guest_scenes.GUESTS) as name:
         check(guest_scenes.guests(name, tmp_path / "one"))
+    with matrix.lab("guest", 1) as name:
         check(guest_scenes.killed(name, tmp_path / "two"))
-    finally:
-        life.down(name)
