@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -17,6 +18,9 @@ except ImportError:  # a Python that was built without libffi
 
 #: Between SIGTERM and SIGKILL.
 GRACE_S = 2.0
+
+#: A file of a program's results seldom has more; where it was cut short, less than this is left.
+_ROOM_BYTES = 1 << 16
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -204,3 +208,19 @@ def _read(path: str) -> bytes:
         return b""
     finally:
         os.close(fd)
+
+
+def has_room(folder: Path) -> bool:
+    """Whether a file can still be written there. Tried, for what is kept for root or by a quota shows in no count of free bytes."""
+    path = folder / "room"
+    try:
+        with path.open("wb") as file:
+            file.write(b"\xa5" * _ROOM_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as e:
+        return e.errno not in (errno.ENOSPC, errno.EDQUOT)
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+    return True

@@ -70,6 +70,8 @@ class Output:
         self.is_urgent = False
         #: it told of a violation
         self.violated = False
+        #: its result says that it could not do its work
+        self.failed = False
 
     def attach(self, name: str, fd: int) -> None:
         """``fd`` is closed when it ends, and registered until then with its `Stream` as data."""
@@ -151,6 +153,8 @@ class Output:
         self._journal.add("record", record)
         self.is_urgent = self.is_urgent or kind in _AT_ONCE
         self.violated = self.violated or kind == "violation"
+        if kind == "result":
+            self.failed = record.get("status") == "error"
 
     def _is_crowded(self) -> bool:
         """No room for what is left out first; counted, and said once."""

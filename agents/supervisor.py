@@ -328,6 +328,8 @@ class Supervisor:
         self.health.close()
         if self.output.flooded:
             self.reason = self.reason or "output"
+        if self.reason is None and self.output.failed and not self.output.violated:
+            self._blame_the_disk()
         self._keep_evidence()
         if self.output.left_out:
             self._note("%d intervals and vital signs %s" % (self.output.left_out, LEFT_OUT))
@@ -339,6 +341,11 @@ class Supervisor:
         with contextlib.suppress(OSError):
             self.journal.sync()
             self.journal.close()
+
+    def _blame_the_disk(self) -> None:
+        """What could not write down its results says nothing of what ran. Looked at as soon as it has ended: room comes back."""
+        if not limits.has_room(self.launch.folder):
+            self.reason, self.message = "disk", "no room for what it writes: No space left on device"
 
     def _keep(self, found: evidence.Piece) -> None:
         self.journal.add("evidence", evidence.piece(*found))

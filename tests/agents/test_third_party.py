@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from agents import hdr, limits
 from agents.wire import Entry, Order
 from agents.workloads import ADAPTED, TABLE, BadSetting
 from agents.workloads.setting import Tool
+from orchestrator.model.address import Address
 from orchestrator.results.histogram import decode_histogram
+from orchestrator.transport import Link, open_link
 from tests.agents.conftest import Host, wait_for
 from tests.agents.orders import ORDER
 
@@ -146,6 +150,28 @@ def test_a_latency_above_its_limit_is_a_violation(host: Host) -> None:
     found = result_of(entries)
     assert found["status"] == "violated"
     assert found["violations"] >= 1
+
+
+@pytest.mark.parametrize("workload", ["cyclictest", "stress_ng"])
+def test_results_that_a_full_disk_has_cut_short_are_of_the_disk(
+    host: Host, small_disk: Callable[[Link], str], workload: str
+) -> None:
+    host.spool = Path(small_disk(open_link(Address(name="here", local=True)))) / "spool"
+    settings: dict[str, dict[str, Any]] = {
+        "cyclictest": {"priority": 0},
+        "stress_ng": {"stressors": {"cpu": 1}},
+    }
+    asked = order(host, workload, length=3.0, **settings[workload])
+    host.start(asked)
+    assert wait_for(lambda: b'"hello"' in host.journal(asked))
+    with contextlib.suppress(OSError), (host.spool / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    entries = host.finish(asked)
+    assert not records(entries, "violation")
+    assert (entries[-1].data["reason"], entries[-1].data["signal"]) == ("disk", None)
+    assert "No space left on device" in entries[-1].data["message"]
+    assert not (host.launch_folder(asked) / "room").exists()
 
 
 @pytest.mark.parametrize("wrong", [{"priority": 100}, {"interval": 0}, {"limit": 0}, {"histogram": 3}])
