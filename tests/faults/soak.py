@@ -160,6 +160,7 @@ class Soak:
         finally:
             self._now = None
         session.code, session.ended = process.returncode, time.time()
+        (self.folder / f"memory-{number}.json").write_text(json.dumps(session.samples))
         return session
 
     @property
