@@ -1,27 +1,33 @@
-"""The rest of a run that was interrupted or lost hosts: its steps that are missing, in its own folder, as they were planned."""
+"""The rest of a run that was interrupted or lost hosts: its steps that are missing, in its own folder, as they were planned.
+
+Hosts that did not answer when it was planned are planned for as soon as they do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agents.wire import WireError
+from agents.wire import Entry, Facts, WireError
 from orchestrator.bundle.build import default_source
 from orchestrator.bundle.manifest import Bundle
+from orchestrator.engine.names import benches_of, known_names
 from orchestrator.engine.prepare import build
 from orchestrator.engine.resume import made_again
 from orchestrator.engine.session import Built, Request, RunObserver, Session
 from orchestrator.engine.survey import remarks, survey
 from orchestrator.errors import InputError, InputErrors
 from orchestrator.fleet.cluster import check_ports
-from orchestrator.model.inventory import read_inventory
+from orchestrator.model.inventory import Inventory, read_inventory
 from orchestrator.model.outcome import Status
 from orchestrator.model.plan import Plan, StepPlan, read_plan
+from orchestrator.model.reading import check_playbook
+from orchestrator.planning.plan import plan_late
 from orchestrator.results.folder import RunFolder, read_journal
 from orchestrator.results.journals import read_steps
 from orchestrator.results.rebuild import rebuild, statuses
-from orchestrator.run import Ran, begin, carry_out, log_to
+from orchestrator.run import Ran, begin, carry_out, keep_facts, log_to
 from orchestrator.transport import Connections, Opener, open_link
 
 #: Reasons of an `ended` that say nothing about what ran.
@@ -53,23 +59,30 @@ def _rest(
         plan = read_plan(folder.plan)
     except (OSError, ValueError, WireError) as e:
         raise InputError(str(folder.plan), f"is no plan: {e}") from e
-    left = list(missing(folder, plan))
-    if not left:
+    left, unasked = list(missing(folder, plan)), unplanned(folder, plan)
+    if not left and not unasked:
         observer.stage(f"{folder.id}: nothing is missing")
         return Ran(folder, rebuild(folder))
     check_ports(plan.cluster)
     fleet, errors = read_inventory(folder.path / "inventory.yml")
     if fleet is None or errors:
         raise InputErrors(errors)
-    built = build(default_source(), list(dict.fromkeys(s.variant for s in left)))
+    gone = [*left, *unasked]
+    built = build(default_source(), list(dict.fromkeys(s.variant for s in gone)))
     _check_same(folder, built)
-    asked = [fleet.hosts[h] for h in plan.hosts if any(s.host == h for s in left)]
+    asked = [fleet.hosts[h] for h in plan.hosts if any(s.host == h for s in gone)]
     observer.stage(
-        f"{folder.id}: {len(left)} of {len(plan.steps)} steps are missing, on {len(asked)} host(s)"
+        f"{folder.id}: {len(gone)} of {len(plan.steps)} steps are missing, on {len(asked)} host(s)"
     )
     found = survey(asked, agent=built.agent, forks=request.forks, opener=opener)
     for text in remarks(found):
         observer.stage(text)
+    late = {s.host for s in unasked if s.host in found.facts}
+    if late:
+        plan = planned_late(folder, plan, {s.job for s in unasked}, fleet, {h: found.facts[h] for h in late})
+        left = list(missing(folder, plan))
+    if not left:
+        return Ran(folder, rebuild(folder))
     if interrupted():
         raise KeyboardInterrupt
     todo = replace(plan, steps=[s for s in left if s.host in found.facts])
@@ -91,6 +104,23 @@ def _rest(
         return carry_out(session, plan, todo)
 
 
+def planned_late(
+    folder: RunFolder, plan: Plan, jobs: Collection[str], fleet: Inventory, facts: Mapping[str, Facts]
+) -> Plan:
+    """In the folder too: the plan with the steps of ``jobs`` on hosts that nothing was known of when it was made. The caller holds the
+    folder. Raises InputErrors where what it was planned from is not there any more."""
+    source = default_source()
+    names = known_names(benches_of(source), source)
+    playbook, errors = check_playbook(folder.path / "playbook.yml", names, sets={}, environ={})
+    if playbook is None or errors:
+        raise InputErrors(errors)
+    scenarios = names.scenarios() if "explore" in playbook.variants else {}
+    made = plan_late(plan, jobs, playbook, fleet, facts, scenarios=scenarios)
+    keep_facts(folder, facts)
+    folder.plan_again(made.to_json())
+    return made
+
+
 def cut_short(folder: RunFolder, steps: Sequence[StepPlan]) -> Iterator[dict[str, Any]]:
     """The launches that no host can make whole any more, as data of `launch_again` notes: stopped with the run, given up by the agent,
     or damaged in their journal. Of those that merely have no end yet the hosts know more."""
@@ -105,11 +135,16 @@ def cut_short(folder: RunFolder, steps: Sequence[StepPlan]) -> Iterator[dict[str
                 yield {**about_step[step], "launch": number, "reason": why}
 
 
+def unplanned(folder: RunFolder, plan: Plan) -> list[StepPlan]:
+    """What stands in the plan for the steps of hosts that nothing was known of, without the jobs that a stop condition has ended."""
+    stopped = _stopped(read_journal(folder.controller_journal, []))
+    return [s for s in plan.steps if s.lost and s.job not in stopped]
+
+
 def missing(folder: RunFolder, plan: Plan) -> Iterator[StepPlan]:
-    """Steps that ended for want of time or of a host, and not by what they are or by a stop condition. Those that were never placed, as
-    nothing was known of their host, cannot be made up for."""
+    """Steps that ended for want of time or of a host, and not by what they are or by a stop condition."""
     said = list(read_journal(folder.controller_journal, []))
-    stopped = {str(e.data.get("job")) for e in said if e.kind == "stop"}
+    stopped = _stopped(said)
     ended = statuses(folder, plan.steps, said)
     for step in plan.steps:
         status, reason = ended[step.id]
@@ -118,6 +153,11 @@ def missing(folder: RunFolder, plan: Plan) -> Iterator[StepPlan]:
             continue
         if waits or status in (Status.LOST, Status.STOPPED, Status.INVALID):
             yield step
+
+
+def _stopped(said: Iterable[Entry]) -> set[str]:
+    """The jobs that a stop condition has ended."""
+    return {str(e.data.get("job")) for e in said if e.kind == "stop"}
 
 
 def _check_same(folder: RunFolder, built: Built) -> None:

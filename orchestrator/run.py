@@ -12,7 +12,7 @@ import contextlib
 import json
 import logging
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,8 @@ from orchestrator.results.rebuild import Rebuilt, rebuild, statuses
 from orchestrator.transport import Connections, Opener, open_link
 
 if TYPE_CHECKING:
+    from agents.wire import Facts
+    from orchestrator.model.inventory import Inventory
     from orchestrator.model.plan import Plan
     from orchestrator.model.playbook import Playbook
 
@@ -99,7 +101,7 @@ def _execute(request: Request, observer: RunObserver, interrupted: Callable[[], 
     check_ports(plan.cluster)
     folder = RunFolder.create(request.runs, plan.name)
     session = Session(folder, inventory.hosts, found, built, request, observer, interrupted, opener)
-    _describe(session, plan, playbook)
+    _describe(session, plan, playbook, inventory)
     # last: where there is a plan there is all that resume needs
     folder.write("plan.json", plan.to_json())
     observer.stage(f"run {folder.id}; from another terminal: orch watch {folder.id}")
@@ -178,21 +180,35 @@ def _compute(folder: RunFolder, plan: Plan, spread: Spread) -> Rebuilt:
     return rebuilt
 
 
-def _describe(session: Session, plan: Plan, playbook: Playbook) -> None:
-    """What the run was asked and what it found, beside the plan."""
+def _describe(session: Session, plan: Plan, playbook: Playbook, inventory: Inventory) -> None:
+    """What the run was asked and what it found, beside the plan: all that hosts are planned from which answer only later."""
     import yaml
 
-    folder, found = session.folder, session.found
-    resolved = playbook.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    folder.write("playbook.yml", yaml.safe_dump(resolved, sort_keys=False))
+    folder = session.folder
+    folder.write("playbook.yml", resolved(playbook))
+    late = [h for h in plan.hosts if h not in session.found.facts]
     hosts = {h: written(session.hosts[h]) for h in plan.hosts}
+    for host in late:
+        if host in inventory.vars:
+            hosts[host]["vars"] = dict(inventory.vars[host])
     folder.write("inventory.yml", yaml.safe_dump({"hosts": hosts}, sort_keys=False))
-    for host in plan.hosts:
-        if host in found.facts:
-            text = json.dumps(asdict(found.facts[host]), indent=1, sort_keys=True)
-            folder.write(str(folder.facts(host).relative_to(folder.path)), text + "\n")
+    keep_facts(folder, {h: session.found.facts[h] for h in plan.hosts if h not in late})
     if session.built.bundle is not None:
         folder.write("bundle.json", session.built.bundle.to_json())
+
+
+def resolved(playbook: Playbook) -> str:
+    """What reads back as the same playbook, whatever the environment says then."""
+    import yaml
+
+    said = playbook.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return yaml.safe_dump(said, sort_keys=False)
+
+
+def keep_facts(folder: RunFolder, facts: Mapping[str, Facts]) -> None:
+    for host, said in facts.items():
+        text = json.dumps(asdict(said), indent=1, sort_keys=True)
+        folder.write(str(folder.facts(host).relative_to(folder.path)), text + "\n")
 
 
 def begin(session: Session, plan: Plan) -> None:

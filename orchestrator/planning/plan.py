@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from orchestrator.planning import estimate
 from orchestrator.planning.expand import Cell, cells, depends_on_host
 from orchestrator.planning.place import Seating, Topology, place, topology, topology_key
 from orchestrator.planning.race import Scenarios
-from orchestrator.planning.select import candidates, matching, of_job
+from orchestrator.planning.select import candidates, holds, matching, of_job
 
 #: Room on top of a launch's own length before it counts as hanging.
 MARGIN_S = 60.0
@@ -72,6 +72,45 @@ def make_plan(
         lease=_lease(playbook),
         tune=dict(playbook.tune),
         cluster=cluster_plan(inventory.cluster, playbook.cluster),
+    )
+
+
+def plan_late(
+    plan: Plan,
+    names: Collection[str],
+    playbook: Playbook,
+    inventory: Inventory,
+    facts: Mapping[str, Facts],
+    *,
+    scenarios: Scenarios | None = None,
+) -> Plan:
+    """``plan``, with the cells of the jobs ``names`` on hosts that could not be planned for as they would have been planned with these
+    ``facts``; all other steps stay. ``playbook`` and ``inventory`` are those of the plan. Raises InputError where `where` cannot be answered."""
+    late = {s.host for s in plan.steps if s.lost and s.host in facts}
+    alone = {h: one_per_core(facts[h]) if playbook.tune.get("smt") == "off" else facts[h] for h in late}
+    known = {
+        h: {**playbook.vars, **names_of(inventory.hosts[h], alone[h], inventory.vars.get(h, {}))}
+        for h in late
+    }
+    apart = [h for h in plan.hosts if h in late and not holds(playbook, h, known[h])]
+    planner = _Planner(playbook, alone, {}, known, scenarios)
+    jobs = {j.name: j for j in in_order(playbook.jobs)}
+    steps: list[StepPlan] = []
+    done: set[tuple[str, str]] = set()
+    for step in plan.steps:
+        if not step.lost or step.host not in late or step.job not in names:
+            steps.append(step)
+        elif step.host in apart:
+            steps.append(replace(step, lost="", skip="`where` does not hold on it"))
+        elif (step.job, step.host) not in done:
+            done.add((step.job, step.host))
+            steps += planner.steps(jobs[step.job], [step.host])
+    every = list(jobs.values())
+    return replace(
+        plan,
+        steps=steps,
+        estimate_s=estimate.at_least_s(every, steps),
+        estimate_bytes=estimate.folder_bytes(every, steps),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.errors import InputError
-from orchestrator.model.expression import Expression, ExpressionError, parse
+from orchestrator.model.expression import ExpressionError, parse
 from orchestrator.model.inventory import Inventory, PatternError
 from orchestrator.model.playbook import Job, Playbook
 
@@ -27,11 +27,20 @@ def matching(playbook: Playbook, hosts: list[str], known: Mapping[str, Mapping[s
     from the account. Raises InputError where `where` cannot be answered, or holds nowhere."""
     if playbook.where is None:
         return hosts
-    where = parse(playbook.where)
-    chosen = [h for h in hosts if h not in known or _holds(where, h, known[h])]
+    chosen = [h for h in hosts if h not in known or holds(playbook, h, known[h])]
     if not chosen:
-        raise InputError("where", f"`{where.text}` holds on none of {len(hosts)} hosts")
+        raise InputError("where", f"`{parse(playbook.where).text}` holds on none of {len(hosts)} hosts")
     return chosen
+
+
+def holds(playbook: Playbook, host: str, known: Mapping[str, Any]) -> bool:
+    """`where` for one host. Raises InputError where it cannot be answered."""
+    if playbook.where is None:
+        return True
+    try:
+        return bool(parse(playbook.where).evaluate(known))
+    except ExpressionError as e:
+        raise InputError("where", f"{e}, on host {host}") from e
 
 
 def of_job(job: Job, hosts: list[str], inventory: Inventory) -> list[str]:
@@ -40,13 +49,6 @@ def of_job(job: Job, hosts: list[str], inventory: Inventory) -> list[str]:
         return hosts
     own = set(_select(inventory, job.hosts, f"hosts of job {job.name}"))
     return [h for h in hosts if h in own]
-
-
-def _holds(where: Expression, host: str, names: Mapping[str, Any]) -> bool:
-    try:
-        return bool(where.evaluate(names))
-    except ExpressionError as e:
-        raise InputError("where", f"{e}, on host {host}") from e
 
 
 def _select(inventory: Inventory, pattern: str, where: str) -> list[str]:

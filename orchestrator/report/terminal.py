@@ -234,6 +234,14 @@ def _not_run(rebuilt: Rebuilt, console: Console) -> None:
             _say(console, f"  {count} × {clip(reason, _REASON)}")
         if len(reasons) > SHOWN:
             _say(console, f"  and {len(reasons) - SHOWN} more reasons: {_query(rebuilt, 'steps', status)}")
+    if any(_missing(o) for o in rebuilt.outcomes):
+        _say(console, f"to make up for what is missing: orch resume {rebuilt.run}")
+
+
+def _missing(outcome: Outcome) -> bool:
+    """It may be had yet: what ended it was not the code, and nobody has asked for that end."""
+    interrupted = outcome.status is Status.STOPPED and outcome.reason.startswith("interrupted")
+    return interrupted or outcome.status in (Status.INVALID, Status.LOST)
 
 
 def _marked(rebuilt: Rebuilt, console: Console) -> None:

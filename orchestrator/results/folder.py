@@ -1,9 +1,9 @@
 """The run folder: where every file of a run lies, and the only code that writes journals.
 
 runs/<id>/
-  plan.json              the plan, before the first host is touched
-  playbook.yml           as resolved, secrets masked
-  inventory.yml          as resolved, secrets masked
+  plan.json              the plan, before the first host is touched; hosts that answer only to a later session are added by it
+  playbook.yml           as resolved; holds nothing secret, as what it was read from
+  inventory.yml          hosts as resolved, with their variables where nothing was known of them yet; nothing secret either
   facts/<host>.json      facts of each host
   bundle.json            manifest of what was shipped
   journal/controller.ndjson         what the controller did, same line format as the agents' journals
@@ -111,6 +111,8 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._controller_seq: int | None = None
+        #: what keeps others out
+        self._held: contextlib.ExitStack | None = None
         #: hosts join a cluster again from a thread of their own, and it is noted
         self._noting = threading.Lock()
 
@@ -152,10 +154,24 @@ class RunFolder:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Nobody else goes on with this run meanwhile. Raises InputError where somebody is at it."""
-        with self.plan.open() as f:
-            if not _lock(f.fileno()):
+        with contextlib.ExitStack() as held:
+            if not _lock(held.enter_context(self.plan.open()).fileno()):
                 raise InputError(self.id, "this run is under way")
-            yield
+            self._held = held
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def plan_again(self, text: str) -> None:
+        """Another plan in place of the one that is there, by who holds this run and goes on holding it: the lock lies on the file."""
+        assert self._held is not None
+        new = self.write("plan.new", text)
+        try:
+            fcntl.flock(self._held.enter_context(new.open()), fcntl.LOCK_EX)
+            new.replace(self.plan)
+        except OSError as e:
+            raise RunFolderError(str(self.plan), f"cannot be written: {e.strerror}") from e
 
     @property
     def plan(self) -> Path:

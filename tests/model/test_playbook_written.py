@@ -1,10 +1,18 @@
 """The playbook of a run folder is written in the language that playbooks are read in."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from orchestrator.engine.names import known_names
 from orchestrator.model.plan import JudgeSpec, StopSpec
 from orchestrator.model.playbook import Playbook
+from orchestrator.model.reading import check_playbook
+from orchestrator.run import resolved
+
+OURS = sorted((Path(__file__).parents[2] / "playbooks").glob("*.yml"))
 
 WRITTEN: dict[str, Any] = {
     "orch": 1,
@@ -38,3 +46,18 @@ def test_stops_and_judges_are_written_as_a_name_and_what_it_takes() -> None:
     assert job["judge"] == WRITTEN["jobs"][0]["judge"]
     assert playbook.jobs[0].stop == [StopSpec("violations", 1)]
     assert playbook.jobs[0].judge[1] == JudgeSpec("contracts")
+
+
+@pytest.mark.parametrize("file", OURS, ids=lambda p: p.stem)
+def test_what_lies_in_a_run_folder_is_what_was_read_whatever_the_environment_says(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = known_names(None)
+    asked, errors = check_playbook(
+        file, names, sets={"seed": "9"} if "vars: {seed" in file.read_text() else {}
+    )
+    assert asked is not None, errors
+    (tmp_path / "playbook.yml").write_text(resolved(asked))
+    monkeypatch.setenv("ORCH_VAR_SEED", "77")
+    again, errors = check_playbook(tmp_path / "playbook.yml", names, sets={}, environ={})
+    assert (again, errors) == (asked, [])

@@ -20,7 +20,7 @@ from orchestrator.model.names import Names
 from orchestrator.model.plan import Launches, Plan
 from orchestrator.model.playbook import Playbook
 from orchestrator.planning import make_plan
-from orchestrator.planning.plan import one_per_core
+from orchestrator.planning.plan import one_per_core, plan_late
 from orchestrator.stops import ARGUMENTS
 
 FLEET = "hosts: {small: {}, big: {labels: {rack: a}}, gone: {}}\ngroups: {numa: {hosts: [big, gone]}}\n"
@@ -99,6 +99,36 @@ def test_a_host_without_facts_stays_and_its_cells_are_lost(fleet: Path) -> None:
     assert plan.hosts == ["big", "gone"]
     assert {s.lost for s in plan.steps if s.host == "gone"} == {"refused"}
     assert {s.skip for s in plan.steps if s.host == "gone"} == {""}
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"where": "cpus >= 16"}, {"tune": {"smt": "off"}, "lease": "1h"}, {"hosts": "numa"}]
+)
+def test_a_host_that_answers_late_is_planned_for_as_if_it_had_answered_at_once(
+    fleet: Path, more: dict[str, Any]
+) -> None:
+    book = {**BOOK, **more}
+    everybody = {**FACTS, "gone": hosts.facts(2, 16, 2)}
+    late = plan_late(
+        plan_of(book, fleet), ["first", "later"], *read(book, fleet), {"gone": everybody["gone"]}
+    )
+    assert late == plan_of(book, fleet, everybody)
+    assert {s.lost for s in late.steps} == {""}
+
+
+def test_of_a_host_that_answers_late_only_what_is_asked_for_is_planned(fleet: Path) -> None:
+    before = plan_of(BOOK, fleet)
+    late = plan_late(before, ["first"], *read(BOOK, fleet), {"gone": hosts.facts(2, 16, 2)})
+    assert {s.job for s in late.steps if s.lost} == {"later"}
+    assert [s for s in late.steps if s.host != "gone"] == [s for s in before.steps if s.host != "gone"]
+
+
+def test_a_host_that_answers_late_and_is_none_of_those_that_were_meant_is_skipped(fleet: Path) -> None:
+    book = {**BOOK, "where": "cpus >= 16"}
+    late = plan_late(
+        plan_of(book, fleet), ["first", "later"], *read(book, fleet), {"gone": hosts.facts(1, 2)}
+    )
+    assert {s.skip for s in late.steps if s.host == "gone"} == {"`where` does not hold on it"}
 
 
 def test_templates_are_filled_in_with_the_facts_of_each_host(fleet: Path) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from orch_process import endings, only_run, orch, start, table, wait_for, write
+
+from orchestrator.lab import loopback
 
 pytestmark = [pytest.mark.ray, pytest.mark.sshd]
 
@@ -21,6 +24,14 @@ jobs:
   - {name: wait, workload: command, with: {argv: [sleep, "SECONDS"]}}
   - {name: finish, needs: [wait], workload: command, with: {argv: ["true"]}}
 """
+
+#: what is filled in from what only the inventory says of a host
+EACH = '  - {name: each, workload: command, with: {argv: [echo, "{{ host }} of {{ hostvars.owner }}"]}}\n'
+
+
+def with_vars(tmp: Path, lab: Any) -> Path:
+    fleet = yaml.safe_load(lab.lab.inventory.read_text())
+    return write(tmp, "fleet-inventory.yml", json.dumps({**fleet, "vars": {"owner": "ours"}}))
 
 
 def book(tmp: Path, seconds: float) -> Path:
@@ -62,6 +73,30 @@ def test_a_host_that_dies_before_the_run_is_lost_and_the_others_complete(
     ended = orch("run", "playbook", book(tmp_path, 0.1), "-i", f"lab:{lab.name}", "--runs", tmp_path / "runs")
     assert ended.code == 3, ended.err
     only_spare_is_lost(only_run(tmp_path / "runs"), spare)
+
+
+def test_a_host_that_is_back_after_the_run_is_made_up_for(tmp_path: Path, lab: Any, spare: str) -> None:
+    runs = ("--runs", tmp_path / "runs")
+    lab.kill(spare)
+    text = BOOK.replace("SECONDS", "0.1") + EACH
+    playbook = write(tmp_path, "fleet.yml", text)
+    ended = orch("run", "playbook", playbook, "-i", with_vars(tmp_path, lab), *runs)
+    assert ended.code == 3, ended.err
+    run = only_run(tmp_path / "runs")
+    assert f"to make up for what is missing: orch resume {run.name}" in ended.out
+    before = {p.name: p.read_bytes() for p in run.glob("journal/h*/*")}
+
+    still_gone = orch("resume", run.name, *runs)
+    assert (still_gone.code, endings(run)[f"begin-0000@{spare}"][0]) == (3, "lost")
+    loopback.revive(lab.name, spare)
+    again = orch("resume", run.name, *runs)
+    assert again.code == 0, again.err
+    assert {status for status, _ in endings(run).values()} == {"passed"}
+    assert len(endings(run)) == 16
+    steps = {s["id"]: s for s in json.loads((run / "plan.json").read_text())["steps"]}
+    assert steps[f"each-0000@{spare}"]["settings"]["argv"] == ["echo", f"{spare} of ours"]
+    assert {p.name: p.read_bytes() for p in run.glob("journal/h*/*") if p.name in before} == before
+    assert "nothing is missing" in orch("resume", run.name, *runs).err
 
 
 def test_a_host_that_dies_during_the_run_is_lost_and_the_others_complete(
