@@ -80,12 +80,14 @@ def book(minutes: float, seed: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Asked:
-    """``minutes`` of faults, one ``every_s``, while ``work`` minutes of launches are made."""
+    """``minutes`` of faults, one ``every_s``, while ``work`` minutes of launches are made. ``one_session``: the controller is not killed,
+    and so its memory can be judged over all of it."""
 
     minutes: float
     work: float
     seed: int
     every_s: float = soak_faults.EVERY_S
+    one_session: bool = False
 
 
 class Soak:
@@ -196,7 +198,8 @@ class Soak:
         self._began = time.monotonic()
         hosts = [host.name for host in labs.load(self.lab).hosts]
         scene = Scene(self.lab, SPOOL, lambda: self._now, self._over)
-        draws = soak_faults.drawn(self.asked.seed, hosts, self.asked.minutes * 60, self.asked.every_s)
+        spared = soak_faults.ENDS_SESSION if self.asked.one_session else ()
+        draws = soak_faults.drawn(self.asked.seed, hosts, self.asked.minutes * 60, self.asked.every_s, spared)
         soak_faults.befall(scene, draws, self._befell)
 
     def _befell(self, done: Done) -> None:
@@ -229,6 +232,9 @@ def main() -> int:
     parser.add_argument("minutes", nargs="?", type=float, default=5.0)
     parser.add_argument("--work", type=float, help="minutes of launches; as many as of faults")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--one-session", action="store_true", help="the controller is not killed: its memory in one piece"
+    )
     parser.add_argument("--keep", type=Path, help="an empty folder for the run and what was said")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -241,7 +247,9 @@ def main() -> int:
         if any(folder.iterdir()):
             parser.error(f"{folder} is not empty")
         try:
-            found = soaked(folder.resolve(), Asked(asked.minutes, work, asked.seed))
+            found = soaked(
+                folder.resolve(), Asked(asked.minutes, work, asked.seed, one_session=asked.one_session)
+            )
         except OrchError as e:
             print(f"soak: {e}", file=sys.stderr)
             return 2

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import psutil
@@ -185,16 +185,26 @@ TABLE: dict[str, tuple[int, tuple[float, float], Callable[[Scene, Draw], str]]] 
 }
 
 
-def drawn(seed: int, hosts: list[str], seconds: float, every_s: float = EVERY_S) -> list[Draw]:
+#: What ends a session of the controller.
+ENDS_SESSION = frozenset({"controller kill -9", "controller and its processes kill -9"})
+
+
+def drawn(
+    seed: int,
+    hosts: list[str],
+    seconds: float,
+    every_s: float = EVERY_S,
+    spared: Collection[str] = (),
+) -> list[Draw]:
     """One in each ``every_s``, from the first on. What occurs in a soak that is long enough occurs in every one: kinds are dealt as
-    cards are, each deck of `TABLE` shuffled anew."""
+    cards are, each deck of `TABLE` without those that are ``spared`` shuffled anew."""
     chance = random.Random(seed)
     deck: list[str] = []
     found = []
     at = every_s / 2
     while at < seconds:
         if not deck:
-            deck = [what for what, (times, _, _) in TABLE.items() for _ in range(times)]
+            deck = [what for what, (times, _, _) in TABLE.items() if what not in spared for _ in range(times)]
             chance.shuffle(deck)
         what = deck.pop()
         least, most = TABLE[what][1]

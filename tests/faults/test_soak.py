@@ -24,6 +24,8 @@ def test_the_same_seed_gives_the_same_faults_and_a_long_soak_has_all_of_them() -
     assert len(hour) == 60
     assert {draw.what for draw in hour} == set(soak_faults.TABLE)
     assert [draw.at for draw in hour] == sorted(draw.at for draw in hour)
+    spared = soak_faults.drawn(7, hosts, 3600.0, spared=soak_faults.ENDS_SESSION)
+    assert {draw.what for draw in spared} == set(soak_faults.TABLE) - soak_faults.ENDS_SESSION
 
 
 @pytest.mark.slow
