@@ -45,13 +45,8 @@ def make_plan(
     subject, None where it cannot be built. Raises InputError where no host is left, `where` cannot be answered, or
     a budget is too small."""
     asked = candidates(playbook, inventory, limit)
-    if playbook.tune.get("smt") == "off":
-        facts = {host: one_per_core(said) for host, said in facts.items()}
-    known = {
-        h: {**playbook.vars, **names_of(inventory.hosts[h], facts[h], inventory.vars.get(h, {}))}
-        for h in asked
-        if h in facts
-    }
+    facts = _tuned(playbook, facts)
+    known = _known(playbook, inventory, {h: facts[h] for h in asked if h in facts})
     hosts = matching(playbook, asked, known)
     planner = _Planner(playbook, facts, unreachable, known, scenarios)
     jobs = in_order(playbook.jobs)
@@ -87,13 +82,10 @@ def plan_late(
     """``plan``, with the cells of the jobs ``names`` on hosts that could not be planned for as they would have been planned with these
     ``facts``; all other steps stay. ``playbook`` and ``inventory`` are those of the plan. Raises InputError where `where` cannot be answered."""
     late = {s.host for s in plan.steps if s.lost and s.host in facts}
-    alone = {h: one_per_core(facts[h]) if playbook.tune.get("smt") == "off" else facts[h] for h in late}
-    known = {
-        h: {**playbook.vars, **names_of(inventory.hosts[h], alone[h], inventory.vars.get(h, {}))}
-        for h in late
-    }
+    facts = _tuned(playbook, {h: facts[h] for h in late})
+    known = _known(playbook, inventory, facts)
     apart = [h for h in plan.hosts if h in late and not holds(playbook, h, known[h])]
-    planner = _Planner(playbook, alone, {}, known, scenarios)
+    planner = _Planner(playbook, facts, {}, known, scenarios)
     jobs = {j.name: j for j in in_order(playbook.jobs)}
     steps: list[StepPlan] = []
     done: set[tuple[str, str]] = set()
@@ -112,6 +104,21 @@ def plan_late(
         estimate_s=estimate.at_least_s(every, steps),
         estimate_bytes=estimate.folder_bytes(every, steps),
     )
+
+
+def _tuned(playbook: Playbook, facts: Mapping[str, Facts]) -> Mapping[str, Facts]:
+    """Hosts as they will be when the playbook has set their kernels."""
+    if playbook.tune.get("smt") != "off":
+        return facts
+    return {host: one_per_core(said) for host, said in facts.items()}
+
+
+def _known(playbook: Playbook, inventory: Inventory, facts: Mapping[str, Facts]) -> dict[str, dict[str, Any]]:
+    """What expressions may name, of each host with facts."""
+    return {
+        h: {**playbook.vars, **names_of(inventory.hosts[h], said, inventory.vars.get(h, {}))}
+        for h, said in facts.items()
+    }
 
 
 def _lease(playbook: Playbook) -> LeasePlan | None:
