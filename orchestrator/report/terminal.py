@@ -234,7 +234,7 @@ def _not_run(rebuilt: Rebuilt, console: Console) -> None:
             _say(console, f"  {count} × {clip(reason, _REASON)}")
         if len(reasons) > SHOWN:
             _say(console, f"  and {len(reasons) - SHOWN} more reasons: {_query(rebuilt, 'steps', status)}")
-    if any(_missing(o) for o in rebuilt.outcomes):
+    if any(_missing(o) for o in rebuilt.outcomes if o.job not in rebuilt.stopped_jobs):
         _say(console, f"to make up for what is missing: orch resume {rebuilt.run}")
 
 

@@ -38,6 +38,8 @@ class Folded:
     outcomes: list[Outcome]
     launches: dict[str, list[Launch]]
     interrupted: bool
+    #: jobs that a stop condition has ended: what is missing of them stays so
+    stopped_jobs: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def fold(plan: Plan, journals: Journals) -> Folded:
         made = launches[step.id]
         status, reason = _status(step, made, journals.steps.get(step.id, StepLog()), controller)
         outcomes.append(_outcome(step, made, status, reason))
-    return Folded(outcomes, launches, controller.interrupted)
+    return Folded(outcomes, launches, controller.interrupted, frozenset(controller.stopped_jobs))
 
 
 def _read_controller(entries: list[Entry]) -> _Controller:

@@ -48,6 +48,8 @@ class Rebuilt:
     verdict: Verdict
     exit_code: int
     interrupted: bool
+    #: jobs that a stop condition has ended
+    stopped_jobs: frozenset[str]
     #: seconds, as far as the journals tell
     took_s: float
 
@@ -82,6 +84,7 @@ def rebuild(folder: RunFolder, *, write: bool = True, spread: Spread = here) -> 
         verdict=verdict,
         exit_code=code,
         interrupted=folded.interrupted,
+        stopped_jobs=folded.stopped_jobs,
         took_s=_took(journals.controller, folded.outcomes),
     )
 

@@ -111,6 +111,17 @@ def test_a_stopped_and_an_interrupted_run_say_so(tmp_path: Path) -> None:
     assert "1 of 2 planned cells ran" in text
 
 
+def test_resume_is_offered_for_what_it_would_make(tmp_path: Path) -> None:
+    steps = [rf.step(), rf.step(host="h2")]
+    lost = rf.Builder.make(tmp_path, rf.plan(steps), "a").passed(steps[0]).say("step_lost", steps[1], "gone")
+    folder = lost.finish()
+    assert f"orch resume {folder.id}" in show(folder, rebuild(folder))
+    over = rf.Builder.make(tmp_path, rf.plan(steps), "b").passed(steps[0]).say("step_lost", steps[1], "gone")
+    over.note("stop", {"job": steps[1].job, "host": "h1", "reason": "enough", "verdict": "holds"})
+    folder = over.finish()
+    assert "orch resume" not in show(folder, rebuild(folder))
+
+
 def test_a_failure_shows_where_to_look_and_how_to_run_it_again(tmp_path: Path) -> None:
     folder, rebuilt = mixed(tmp_path)
     text = show(folder, rebuilt)
