@@ -25,7 +25,8 @@ from orchestrator.errors import LinkLost, LinkTimeout, LoginRefused, RemoteFaile
 from orchestrator.model.address import Address
 from orchestrator.transport.bound import bound
 from orchestrator.transport.link import Completed
-from orchestrator.transport.ssh_session import Session, Transport, open_session
+from orchestrator.transport.ssh_session import Session, open_session
+from orchestrator.transport.ssh_transport import Transport
 
 #: what is handed to paramiko at once: one packet, under the 32 KiB that every server takes
 PIECE = 32_000

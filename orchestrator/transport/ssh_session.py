@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import socket
 import sys
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_REQUEST
 
 from orchestrator.errors import (
     HostKeyChanged,
@@ -35,6 +33,7 @@ from orchestrator.model.address import Address
 from orchestrator.transport import known_hosts, lab_gate
 from orchestrator.transport.bound import bound
 from orchestrator.transport.ssh_config import Route, route
+from orchestrator.transport.ssh_transport import Transport
 
 #: A cut link shows itself after about this long: SSH's own keepalive does not notice one.
 TCP_USER_TIMEOUT_MS = 7_000
@@ -42,42 +41,6 @@ TCP_USER_TIMEOUT_MS = 7_000
 _TCP_INFO_BYTES, _MIN_RTT_AT = 192, 148
 _KEEPALIVE_IDLE_S, _KEEPALIVE_EVERY_S = 5, 2
 _TURN_S = 0.25
-
-# its thread reports on a logger, and a logger without a handler writes to the terminal
-_log = logging.getLogger("paramiko")
-_log.addHandler(logging.NullHandler())
-_log.propagate = False
-
-
-class Transport(paramiko.Transport):
-    """paramiko's, and what it leaves out: which signal ended the command of a channel."""
-
-    #: Seconds between looks whether somebody has closed it, ten times paramiko's: we end the socket first, which its thread hears at once.
-    _active_check_timeout = 1.0
-
-    def __init__(self, sock: Any) -> None:
-        self.exit_signals: dict[int, str] = {}
-        super().__init__(sock)
-
-
-def _note_exit_signal(channel: paramiko.Channel, message: paramiko.Message) -> None:
-    kind = message.get_text()
-    if kind == "exit-signal":
-        message.get_boolean()
-        transport = channel.get_transport()
-        assert isinstance(transport, Transport)
-        transport.exit_signals[channel.get_id()] = message.get_text()
-    # the handler below starts at the kind again
-    message.rewind()
-    message.get_int()
-    paramiko.Channel._handle_request(channel, message)  # type: ignore[attr-defined]  # noqa: SLF001
-
-
-# no public way in; the contract suite's signal case fails should paramiko change this
-Transport._channel_handler_table = {  # type: ignore[attr-defined]  # noqa: SLF001
-    **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]  # noqa: SLF001
-    MSG_CHANNEL_REQUEST: _note_exit_signal,
-}
 
 
 @dataclass(frozen=True)
