@@ -18,6 +18,7 @@ from orchestrator.engine.nemesis import Nemesis
 from orchestrator.engine.resume import made_again, progress_of
 from orchestrator.engine.together import Together
 from orchestrator.engine.unit import Lines, Note, Piece, Ready, Unit
+from orchestrator.engine.upkeep import Upkeep
 from orchestrator.errors import RunFolderError
 from orchestrator.model.outcome import Status
 from orchestrator.model.plan import JobPlan, Plan, StepPlan
@@ -155,7 +156,8 @@ class Watch:
         Raises RunFolderError, after what runs on the hosts was stopped."""
         try:
             self._catch_up()
-            return self._watch()
+            with Upkeep() as upkeep:
+                return self._watch(upkeep)
         except RunFolderError:
             self._stop_without_a_word()
             raise
@@ -171,8 +173,9 @@ class Watch:
                 for entry in read_journal(self._folder.journal(step.host, step.id), []):
                     self._feed(job, step.host, step.id, entry)
 
-    def _watch(self) -> bool:
+    def _watch(self, upkeep: Upkeep) -> bool:
         while True:
+            upkeep.turn()
             self._observer.turn()
             for note in self._nemesis.said():
                 self._note(note)

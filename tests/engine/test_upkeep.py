@@ -1,0 +1,55 @@
+"""The memory of a long watch: what is collected, when, and what is left alone."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.engine.upkeep import Upkeep
+
+
+class Circle:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def _no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def circle() -> weakref.ref[Circle]:
+    return weakref.ref(Circle())
+
+
+def test_a_circle_is_gone_after_a_minute_and_not_looked_for_before() -> None:
+    now = [0.0]
+    with Upkeep(60.0, lambda: now[0]) as upkeep:
+        left = circle()
+        now[0] = 59.0
+        upkeep.turn()
+        assert left() is not None
+        now[0] = 60.0
+        upkeep.turn()
+        assert left() is None
+        left = circle()
+        now[0] = 119.0
+        upkeep.turn()
+        assert left() is not None
+
+
+def test_what_was_there_before_is_not_looked_through_and_afterwards_it_is_again() -> None:
+    before = circle()
+    with Upkeep(0.0) as upkeep:
+        upkeep.turn()
+        assert before() is not None
+    gc.collect()
+    assert before() is None
+    assert gc.get_freeze_count() == 0
