@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import weakref
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from orchestrator.engine.upkeep import Upkeep
@@ -53,3 +55,16 @@ def test_what_was_there_before_is_not_looked_through_and_afterwards_it_is_again(
     gc.collect()
     assert before() is None
     assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library is not glibc")
+def test_pages_that_are_free_between_others_go_back_to_the_system() -> None:
+    own = psutil.Process()
+    with Upkeep(0.0) as upkeep:
+        many = [bytes(2000) for _ in range(20_000)]
+        kept = many[::1000]
+        many.clear()
+        before = own.memory_info().rss
+        upkeep.turn()
+        assert before - own.memory_info().rss > 20_000_000
+    assert len(kept) == 20
