@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import linecache
 import time
 from collections.abc import Callable
 from typing import Self
@@ -33,6 +34,7 @@ class Upkeep:
     def turn(self) -> None:
         """To be called often; most of the time it does nothing."""
         if self._now() - self._last >= self._every_s:
+            linecache.clearcache()  # whole sources, of every traceback that was logged
             gc.collect()
             if _trim is not None:
                 _trim(0)

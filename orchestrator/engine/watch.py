@@ -122,7 +122,7 @@ class Watch:
         self._order = list(units)
         self._running: dict[str, Unit] = {}
         self._tries: dict[str, int] = {}
-        #: step → what the controller noted about it, before this watch and during it
+        #: step → how it and its launches ended, as the controller noted, before this watch and during it; until its host is through with its job
         self._notes: dict[str, list[Entry]] = {}
         anew = {step.id for unit in units for step in unit.steps}
         for entry in read_journal(folder.controller_journal, []):
@@ -301,7 +301,8 @@ class Watch:
                 self._feed(job.plan, host, "", entry)
 
     def _remember(self, entry: Entry) -> None:
-        if "step" in entry.data:
+        # evidence is long, and nothing here asks for it
+        if "step" in entry.data and entry.kind.startswith(("step_", "launch_")):
             self._notes.setdefault(entry.data["step"], []).append(entry)
 
     def _is_over(self, step: str) -> bool:
@@ -317,7 +318,7 @@ class Watch:
 
     def _close(self, job: str, host: str) -> None:
         steps = self._planned[job, host]
-        notes = [e for s in steps for e in self._notes.get(s.id, ())]
+        notes = [e for s in steps for e in self._notes.pop(s.id, ())]
         state = self._jobs[job]
         state.units.pop(host, None)
         state.over.add(host)

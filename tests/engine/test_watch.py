@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -244,6 +246,31 @@ def test_what_is_of_no_unit_is_written_down_as_well(tmp_path: Path) -> None:
     about = {"host": "h", "status": "lost", "reason": "no answer"}
     bench.watch(Telling(Note("node", about), {"a@h": [done(a)]}))
     assert [n.data for n in bench.notes() if n.kind == "node"] == [about]
+
+
+class Seen(dict[str, Any]):
+    """Data of a note, of which can be told whether anybody has it yet."""
+
+
+def test_the_memory_of_a_watch_does_not_grow_with_what_it_was_told(tmp_path: Path) -> None:
+    steps = [step("a", "h1", n) for n in range(3)]
+    bench = Bench(tmp_path, [job("a"), job("b")], [*steps, step("b", "h1")])
+    about = {"host": "h1", "job": "a", "launch": 0}
+    told = [Note("evidence", Seen({**about, "step": s.id, "lines": ["oops"]})) for s in steps]
+    ends = [Note("step_done", Seen({**about, "step": s.id, "reason": "", "launches": 1})) for s in steps]
+    left = [weakref.ref(n.data) for n in (*told, *ends)]
+    seats = Scripted({"a@h1": [*told, *ends], "b@h1": [done(step("b", "h1"))]})
+    del told, ends
+    there: list[list[bool]] = []
+
+    class Looks(Silent):
+        def note(self, kind: str, data: Mapping[str, Any]) -> None:
+            gc.collect()
+            there.append([one() is not None for one in left])
+
+    Watch(bench.folder, bench.plan, bench.units, seats, Looks(), lambda: False, bench.judge).run()
+    assert there[5][:3] == [False] * 3, "evidence, after the job's last word"
+    assert there[6] == [False] * 6, "ends of a job that is over, at the next one's"
 
 
 def test_a_dead_seat_is_replaced_and_goes_on_from_the_last_written_byte(tmp_path: Path) -> None:
