@@ -101,6 +101,11 @@ def on_each(
         answers = [pool.submit(_caught, call, address) for address in asked]
         _wait_for(answers)
         return {address.name: answer.result() for address, answer in zip(asked, answers, strict=True)}
+    except RuntimeError as e:
+        # raised by a handler in the midst of a lock's own waiting, as a thread began
+        if isinstance(e.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
     finally:
         # done, or interrupted: then nobody waits for hosts that say nothing
         pool.shutdown(wait=False, cancel_futures=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,18 @@ def test_a_host_that_was_asked_lately_is_not_asked_again_where_that_will_do(
     ):
         kept.write_text(damage)
         assert survey([here], max_age_s=3600).ages == {}
+
+
+def test_an_interrupt_as_a_thread_begins_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_short(*_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("release unlocked lock")  # what Python makes of it
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        module.on_each([Address("h")], lambda _: None, 1)
 
 
 def test_no_hosts_are_no_work() -> None:
