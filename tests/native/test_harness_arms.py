@@ -29,7 +29,8 @@ def test_arms_account_for_every_sample(harness: Harness, threads: int) -> None:
     assert set(told) == {name for name in metrics if name.removesuffix("_ns") in names}
     for name, histogram in told.items():
         assert histogram.total == counters[name.replace("_ns", "_clean")]
-        assert histogram.minimum <= metrics[name] * 1000 * 1.002
+        # whole picoseconds
+        assert histogram.minimum <= metrics[name] * 1000 * 1.002 + 0.5
         assert metrics[name] * 1000 <= histogram.maximum * 1.002
 
 
