@@ -29,6 +29,15 @@ def silent() -> Iterator[socket.socket]:
         yield server
 
 
+@pytest.fixture
+def _hears_ctrl_c() -> Iterator[None]:
+    """Tests that run in the background of a shell, which has them ignore it, hand that on to their programs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_hears_ctrl_c")
 @pytest.mark.parametrize("words", [("run", "playbook"), ("plan",)])
 def test_it_leaves_at_once_with_130(silent: socket.socket, tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "playbook.yml").write_text(PLAYBOOK)

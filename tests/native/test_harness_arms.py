@@ -31,7 +31,7 @@ def test_arms_account_for_every_sample(harness: Harness, threads: int) -> None:
         assert histogram.total == counters[name.replace("_ns", "_clean")]
         # whole picoseconds
         assert histogram.minimum <= metrics[name] * 1000 * 1.002 + 0.5
-        assert metrics[name] * 1000 <= histogram.maximum * 1.002
+        assert metrics[name] * 1000 <= histogram.maximum * 1.002 + 0.5
 
 
 @pytest.mark.parametrize("variant", ["asan", "tsan"])
