@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from agents import hdr, limits
@@ -172,6 +173,12 @@ def test_results_that_a_full_disk_has_cut_short_are_of_the_disk(
     assert (entries[-1].data["reason"], entries[-1].data["signal"]) == ("disk", None)
     assert "No space left on device" in entries[-1].data["message"]
     assert not (host.launch_folder(asked) / "room").exists()
+    # it has said its last word, and ends; its disk is taken away next
+    assert wait_for(lambda: not any(str(host.spool) in p.info["cmdline"] for p in every_process()), 20.0)
+
+
+def every_process() -> list[psutil.Process]:
+    return [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"]]
 
 
 @pytest.mark.parametrize("wrong", [{"priority": 100}, {"interval": 0}, {"limit": 0}, {"histogram": 3}])
