@@ -15,17 +15,17 @@ _log.addHandler(logging.NullHandler())
 _log.propagate = False
 
 
-class _Seen:
-    """Numbers of channels that there were, as paramiko asks for them: it counts upwards, so that the highest tells of all."""
+class _Seen(dict[int, bool]):
+    """Numbers of channels that there were, of which paramiko adds one and asks for one: it counts upwards, so that the highest
+    tells of all."""
 
-    def __init__(self) -> None:
-        self._highest = -1
+    highest = -1
 
     def __setitem__(self, number: int, _: bool) -> None:
-        self._highest = max(self._highest, number)
+        self.highest = max(self.highest, number)
 
-    def __contains__(self, number: int) -> bool:
-        return number <= self._highest
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and number <= self.highest
 
 
 class Transport(paramiko.Transport):
@@ -38,7 +38,7 @@ class Transport(paramiko.Transport):
     def __init__(self, sock: Any) -> None:
         self.exit_signals: dict[int, str] = {}
         super().__init__(sock)
-        self.channels_seen = _Seen()  # type: ignore[assignment]  # of a dict it uses these two
+        self.channels_seen = _Seen()
 
     def _filter_algorithm(self, kind: str) -> tuple[str, ...]:
         """All of them, none is disabled. paramiko makes tuple and name anew whenever it looks, and Python keeps thousands of those."""

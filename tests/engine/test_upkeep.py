@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import weakref
 from collections.abc import Iterator
@@ -57,7 +56,6 @@ def test_what_was_there_before_is_not_looked_through_and_afterwards_it_is_again(
     assert gc.get_freeze_count() == 0
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library is not glibc")
 def test_pages_that_are_free_between_others_go_back_to_the_system() -> None:
     own = psutil.Process()
     with Upkeep(0.0) as upkeep:
