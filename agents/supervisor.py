@@ -24,6 +24,7 @@ from agents.journal import JournalFull, Writer
 from agents.launch import Launch
 from agents.output import Output
 from agents.tree import Tree
+from agents.waiting import Signals, wait_until
 from agents.wire import LEFT_OUT, Order
 from agents.workloads import TABLE, BadSetting
 
@@ -37,29 +38,6 @@ _MOST_DUTY = 0.02
 #: After SIGKILL: how long for a process to go away before it is given up (it hangs in the kernel).
 _UNKILLABLE_S = 5.0
 
-#: The longest that a launch waits for others.
-LONGEST_WAIT_S = 20.0
-
-
-class _Signals:
-    """SIGCHLD and requests to stop, as bytes on a pipe that `select` waits for."""
-
-    STOPS = (signal.SIGTERM, signal.SIGINT)
-
-    def __init__(self) -> None:
-        self.fd, self._write = os.pipe()
-        os.set_blocking(self.fd, False)
-        os.set_blocking(self._write, False)
-        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, *self.STOPS):
-            signal.signal(number, lambda *_: None)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    def take(self) -> bytes:
-        with contextlib.suppress(BlockingIOError):
-            return os.read(self.fd, 4096)
-        return b""
-
 
 class Supervisor:
     """One launch. `start` then `watch`; `watch` never raises and always tries to leave an `ended`."""
@@ -69,7 +47,7 @@ class Supervisor:
         self.launch = launch
         self.order = order
         self.affinity = affinity
-        self.signals = _Signals()
+        self.signals = Signals()
         most = order.limits.output_bytes
         self.journal = Writer(launch.journal, order.launch, segments.segment_bytes(most))
         self.packer = segments.Packer()
@@ -109,7 +87,7 @@ class Supervisor:
             if launches.is_damaged(self.order.program):
                 self.reason = "error"
                 raise ValueError("is no longer what was shipped; the next run ships it again")
-            _wait_until(self.order.start_at)
+            wait_until(self.order.start_at)
             self._spawn(argv)
         except BadSetting as e:
             error = str(e)
@@ -208,7 +186,7 @@ class Supervisor:
     def _on_signals(self, numbers: bytes) -> None:
         if signal.SIGCHLD in numbers:
             self._reaped(limits.reap())
-        if any(n in numbers for n in _Signals.STOPS):
+        if any(n in numbers for n in Signals.STOPS):
             self._asked_to_stop()
 
     def _pack(self) -> None:
@@ -404,17 +382,6 @@ class Supervisor:
                 if attempt == 19:
                     traceback.print_exc()
                 time.sleep(0.1)
-
-
-def _wait_until(start_at: float) -> None:
-    """Until the wall clock says so; one that is far off, or set meanwhile, delays nobody for long."""
-    end = time.monotonic() + LONGEST_WAIT_S
-    while True:
-        left = min(start_at - time.time(), end - time.monotonic())
-        if left <= 0:
-            return
-        # a sleep takes some 0.1 ms longer than it should
-        time.sleep(left / 2 if left < 0.01 else left - 0.005)
 
 
 def _exit_and_signal(status: Optional[int]) -> Tuple[Optional[int], Optional[int]]:
