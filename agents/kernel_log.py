@@ -44,6 +44,8 @@ PATTERNS: Tuple[Tuple[str, str, Pattern[str]], ...] = tuple(
         ),
         ("oops", BROKEN, r"^Unable to handle kernel|^general protection fault\b|^BUG: Bad (page|rss)"),
         ("oops", BROKEN, r"^BUG: (KASAN|KCSAN|KFENCE|scheduling while atomic|sleeping function)"),
+        # whatever it died of: "divide error: 0000 [#1] PREEMPT SMP"
+        ("oops", BROKEN, r": [0-9a-f]{4,16} \[#\d+\]"),
         ("hard_lockup", BROKEN, r"Watchdog detected hard LOCKUP"),
         ("soft_lockup", STALLED, r"BUG: (soft lockup|workqueue lockup)"),
         ("rcu_stall", STALLED, r"rcu.*(detected stalls on|self-detected stall|expedited stalls)"),
@@ -60,6 +62,7 @@ PATTERNS: Tuple[Tuple[str, str, Pattern[str]], ...] = tuple(
         ("read_only_disk", BROKEN, r"[Rr]emounting filesystem read-only|^XFS .*(Corruption|shutting down)"),
         ("disk_error", SUSPECT, r"I/O error, dev |^Buffer I/O error|^(EXT4|BTRFS|XFS)\b.*\berror\b"),
         ("throttled", SUSPECT, r"clock throttled|temperature above threshold"),
+        ("warning", SUSPECT, r"^WARNING: (CPU: \d+ PID:|possible |suspicious |inconsistent )|^UBSAN: "),
         ("clock_source", SUSPECT, r"^clocksource: .*unstable|^tsc: Marking TSC unstable|^TSC found unstable"),
     )
 )

@@ -155,7 +155,10 @@ def _environment(lab: Lab, where: str) -> dict[str, str]:
 def fault(
     name: Name,
     what: Annotated[
-        str, typer.Argument(help="cut, heal, kill, revive, freeze, thaw, disk-full, slow, lossy or delayed.")
+        str,
+        typer.Argument(
+            help="cut, heal, kill, revive, freeze, thaw, disk-full, slow, lossy, delayed, oops or lockup."
+        ),
     ],
     host: Annotated[str, typer.Argument(help="Which host.")],
     rate: Annotated[str, typer.Option(help="slow: what its cable carries in a second.")] = "125kB",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.errors import InputError, SetupError
-from orchestrator.lab import labs, life, processes, rack
+from orchestrator.lab import kernel_faults, labs, life, processes, rack
 from orchestrator.lab.labs import Lab, LabHost
 
 _WIRE = Path(__file__).parent / "wire.py"
@@ -99,6 +99,20 @@ def _delayed(lab: Lab, host: LabHost, how: Severity) -> LabHost:
     return _wired(lab, _with(host, delayed=how.delay_s))
 
 
+def _oops(lab: Lab, host: LabHost, _how: Severity) -> LabHost:
+    """its kernel reads through a null pointer, says so, and goes on"""
+    _has_a_kernel(lab, host)
+    kernel_faults.oops(lab, host)
+    return _with(host, oops=1.0)
+
+
+def _lockup(lab: Lab, host: LabHost, _how: Severity) -> LabHost:
+    """one of its CPUs is stuck in the kernel until that has noticed"""
+    _has_a_kernel(lab, host)
+    kernel_faults.lock_up(lab, host)
+    return host
+
+
 FAULTS: dict[str, Change] = {
     "cut": _cut,
     "heal": _heal,
@@ -110,6 +124,8 @@ FAULTS: dict[str, Change] = {
     "slow": _slow,
     "lossy": _lossy,
     "delayed": _delayed,
+    "oops": _oops,
+    "lockup": _lockup,
 }
 
 
@@ -133,6 +149,13 @@ def _has_a_rack(lab: Lab) -> None:
     if lab.kind != "rack":
         what = f"its hosts have no cable and no disk of their own: it is a lab of the kind {lab.kind}"
         raise InputError(f"lab {lab.name}", what, "orch lab up NAME --hosts N")
+
+
+def _has_a_kernel(lab: Lab, host: LabHost) -> None:
+    if lab.kind != "guest":
+        what = f"its hosts share this machine's kernel: it is a lab of the kind {lab.kind}"
+        raise InputError(f"lab {lab.name}", what, "orch lab up NAME --numa 2x1")
+    _lives(lab, host)
 
 
 def _lives(lab: Lab, host: LabHost) -> None:

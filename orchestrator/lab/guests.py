@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.errors import InputError
-from orchestrator.lab import guest, initramfs, labs, processes, sshd, userland
+from orchestrator.lab import debugger, guest, initramfs, labs, processes, sshd, userland
 from orchestrator.lab.guest import Shape
 from orchestrator.lab.labs import MARK, Lab, LabHost
 from orchestrator.lab.life import raised
@@ -112,6 +112,8 @@ def _start(lab: Lab, host: LabHost) -> LabHost:
     argv = guest.command(Shape.parse(lab.shape), guest.kernel(), folder / "initramfs", kvm=lab.kvm)
     forward = f"user,id=net0,restrict=on,hostfwd=tcp:{host.address}:{host.port}-:22"
     argv += ["-netdev", forward, "-device", "virtio-net-pci,netdev=net0,romfile="]
+    # in its folder, for the path of a socket has room for few characters
+    argv = ["env", "-C", str(folder), *argv, "-gdb", f"unix:{debugger.SOCKET},server=on,wait=off"]
     (folder / "sshd.log").unlink(missing_ok=True)
     environment = {"PATH": os.environ.get("PATH", os.defpath), MARK: str(folder)}
     emulator = processes.identify(processes.spawn(argv, environment, folder / "sshd.log"))

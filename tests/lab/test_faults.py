@@ -183,6 +183,9 @@ def test_what_cannot_befall_a_host_is_said(
     for what in ("cut", "heal", "disk-full", "slow", "lossy", "delayed"):
         with pytest.raises(InputError, match="no cable and no disk"):
             befall("loop", what, "h1")
+    for what in ("oops", "lockup"):
+        with pytest.raises(InputError, match="share this machine's kernel"):
+            befall("loop", what, "h1")
     befall("loop", "freeze", "h1")
     befall("loop", "thaw", "h1")
     life.down("loop")

@@ -18,9 +18,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from agents.kernel_log import BROKEN, STALLED, judge
 from orchestrator.bundle import cache
 from orchestrator.cli.lab import app
-from orchestrator.errors import InputError, SetupError
+from orchestrator.errors import EXIT_UNKNOWN, InputError, SetupError
 from orchestrator.lab import guest, guests, labs, life, processes, userland
 from orchestrator.lab.guest import Shape
 
@@ -200,6 +201,42 @@ def before(state: Path) -> Iterator[str]:
     assert up.returncode == 0, up.stderr
     yield on(f"cat {SETTINGS}")
     life.down("set")
+
+
+@pytest.mark.slow
+@pytest.mark.sshd
+@pytest.mark.timeout(1500)
+def test_a_kernel_that_is_stuck_and_one_that_has_died_say_so_in_words_that_are_known(
+    state: Path, tmp_path: Path
+) -> None:
+    guest.kernel()
+    for shape in ("1x1", "2x1"):
+        up = orch("lab", "up", f"k{shape}", "--numa", shape)
+        assert up.returncode == 0, up.stderr
+    alone = orch("lab", "fault", "k1x1", "lockup", "h1")
+    assert (alone.returncode, "nothing would be left that notices" in alone.stderr) == (2, True)
+
+    def kinds() -> dict[str, str]:
+        log = orch("lab", "exec", "k2x1", "h1", "--", "dmesg", "--raw").stdout
+        lines = [line.partition(">")[2].partition("] ")[2] for line in log.splitlines()]
+        return {told.what: told.level for told in map(judge, lines) if told}
+
+    at_first = kinds()
+    assert not {"soft_lockup", "oops"} & set(at_first)
+    stuck = orch("lab", "fault", "k2x1", "lockup", "h1")
+    assert stuck.returncode == 0, stuck.stderr
+    assert kinds() == {**at_first, "soft_lockup": STALLED}
+    book = tmp_path / "book.json"
+    job = {"name": "nothing", "workload": "command", "with": {"argv": ["true"]}}
+    book.write_text(json.dumps({"orch": 1, "name": "nothing", "jobs": [job]}))
+    # a virtual machine may be stuck for want of its processor, and is believed all the same
+    code, said, _ = run_on("k2x1", tmp_path / "runs", "playbook", str(book))
+    assert code == 0, said
+    died = orch("lab", "fault", "k2x1", "oops", "h1")
+    assert (died.returncode, died.stdout) == (0, "h1 is alive, oops\n"), died.stderr
+    assert kinds() == {**at_first, "soft_lockup": STALLED, "oops": BROKEN}
+    code, said, _ = run_on("k2x1", tmp_path / "runs", "playbook", str(book))
+    assert code == EXIT_UNKNOWN, said
 
 
 def tuned_by(run: Path) -> dict[str, Any]:
