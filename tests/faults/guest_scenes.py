@@ -28,8 +28,6 @@ SETTINGS = "/sys/kernel/mm/transparent_hugepage/enabled /proc/sys/kernel/randomi
 BOOK = {"lease": {"for": "1h", "ttl": "20m"}, "tune": {"thp": "never", "aslr": "off"}}
 #: more than the machine has
 HOG = "head -c 3000000000 /dev/zero | tail -c 3000000000 >/dev/null; exit 1"
-#: what a kernel that has died of an oops and goes on says ever after
-DIED = "echo 128 >/proc/sys/kernel/tainted; sleep 5"
 NEMESES = [
     {"pinning": {"every": "1s", "for": "1s"}},
     {"hotplug": {"every": "1s", "for": "1s"}},
@@ -116,10 +114,10 @@ def cells() -> list[Cell]:
         )
     )
     made.append(Cell("kernel out of memory", "measure", "h2", "failed", ticks(MEASURE, HOG), MEASURE))
-    made.append(
-        Cell("kernel that died of an oops", "measure", "h2", "invalid", ticks(MEASURE, DIED), MEASURE)
-    )
-    made.append(Cell("power-off of a machine", "measure", "h3", "lost", at=MEASURE, act=_power_off))
+    stuck, died, off = (_befalls(what) for what in ("lockup", "oops", "kill"))
+    made.append(Cell("CPU stuck in the kernel", "measure", "h2", "passed", at=MEASURE, act=stuck, tell=False))
+    made.append(Cell("kernel that dies of an oops", "measure", "h2", "invalid", at=MEASURE, act=died))
+    made.append(Cell("power-off of a machine", "measure", "h3", "lost", at=MEASURE, act=off))
     return made
 
 
@@ -166,8 +164,11 @@ def _freeze(stage: Stage, cell: Cell) -> None:
     faults.befall(stage.name, "thaw", cell.host)
 
 
-def _power_off(stage: Stage, cell: Cell) -> None:
-    faults.befall(stage.name, "kill", cell.host)
+def _befalls(what: str) -> Callable[[Stage, Cell], None]:
+    def act(stage: Stage, cell: Cell) -> None:
+        faults.befall(stage.name, what, cell.host)
+
+    return act
 
 
 def _restored(stage: GuestStage, before: dict[str, str], rows: list[Row]) -> list[Row]:
@@ -182,7 +183,12 @@ def _restored(stage: GuestStage, before: dict[str, str], rows: list[Row]) -> lis
 
 def _said(stage: GuestStage) -> list[Row]:
     """What the kernels themselves have said, as the journals have it."""
-    expected = {"clock jump of an hour": "clock_step", "kernel out of memory": "out_of_memory"}
+    expected = {
+        "clock jump of an hour": "clock_step",
+        "kernel out of memory": "out_of_memory",
+        "CPU stuck in the kernel": "soft_lockup",
+        "kernel that dies of an oops": "oops",
+    }
     rows = []
     for cell in stage.cells:
         if cell.fault in expected:
