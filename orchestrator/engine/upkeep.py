@@ -1,4 +1,6 @@
-"""A watch that lasts for days: what refers to itself in a circle, and memory that is kept at hand for later, is given up once a minute."""
+"""A watch that lasts for days: what refers to itself in a circle, and memory that is kept at hand for later, is given up once a minute.
+Arrow has an allocator of its own, which keeps megabytes after every journal that it has read; for the time it takes its memory from the C
+library, as everybody."""
 
 from __future__ import annotations
 
@@ -25,11 +27,18 @@ class Upkeep:
         self._last = now()
 
     def __enter__(self) -> Self:
+        import pyarrow as pa
+
+        self._pool = pa.default_memory_pool()
+        pa.set_memory_pool(pa.system_memory_pool())
         gc.freeze()
         return self
 
     def __exit__(self, *_: object) -> None:
+        import pyarrow as pa
+
         gc.unfreeze()
+        pa.set_memory_pool(self._pool)
 
     def turn(self) -> None:
         """To be called often; most of the time it does nothing."""

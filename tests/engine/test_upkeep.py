@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import io
 import weakref
 from collections.abc import Iterator
 
 import psutil
+import pyarrow.json
 import pytest
 
 from orchestrator.engine.upkeep import Upkeep
@@ -66,3 +68,19 @@ def test_pages_that_are_free_between_others_go_back_to_the_system() -> None:
         upkeep.turn()
         assert before - own.memory_info().rss > 20_000_000
     assert len(kept) == 20
+
+
+def test_a_journal_that_was_read_leaves_nothing_with_arrow() -> None:
+    own, journal = psutil.Process(), b'{"seq":1,"kind":"launch","data":{"text":"as it was"}}\n' * 2_000
+    usual = pyarrow.default_memory_pool().backend_name
+    options = pyarrow.json.ReadOptions(use_threads=False)
+    pyarrow.json.read_json(io.BytesIO(b'{"seq":1}'), options)
+
+    with Upkeep(0.0) as upkeep:
+        assert pyarrow.default_memory_pool().backend_name == "system"
+        before = own.memory_info().rss
+        for _ in range(20):
+            pyarrow.json.read_json(io.BytesIO(journal), options)
+        upkeep.turn()
+        assert own.memory_info().rss - before < 1_000_000
+    assert pyarrow.default_memory_pool().backend_name == usual
