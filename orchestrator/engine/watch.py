@@ -7,6 +7,7 @@ goes on from what is written; Ray is never asked what happened, the host's journ
 from __future__ import annotations
 
 import logging
+import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -156,6 +157,10 @@ class Watch:
         Raises RunFolderError, after what runs on the hosts was stopped."""
         try:
             self._catch_up()
+            for unit in self._order:
+                pickle.dumps(
+                    unit
+                )  # leaves a dict with every object of the plan that it has: better now than all the time
             with Upkeep() as upkeep:
                 return self._watch(upkeep)
         except RunFolderError:
@@ -310,6 +315,7 @@ class Watch:
 
     def _end(self, unit: Unit) -> None:
         del self._running[unit.key]
+        del self._tries[unit.key]
         self._nemesis.through(unit)
         for step in unit.steps:
             if not self._is_over(step.id):

@@ -66,6 +66,8 @@ class Board:
         self.cells: dict[str, str] = {}
         #: step → seconds of a launch, and how many are in the host's plan (None: as many as fit into its time)
         self._costs: dict[str, tuple[float, int | None]] = {}
+        #: step → the plan's own word for it, which is there anyhow
+        self._names: dict[str, str] = {}
         #: steps that the plan itself leaves out
         self._never: set[str] = set()
         #: (step, launch) that has told of a violation; steps with a launch that failed
@@ -80,6 +82,7 @@ class Board:
         lengths = {j.name: float(s.argument) for j in plan.jobs for s in j.stops if s.name == "duration"}
         counted: set[tuple[str, str]] = set()
         for step in plan.steps:
+            self._names[step.id] = step.id
             self.cells[step.id] = " ".join(f"{k}={v}" for k, v in step.cell.items())
             host = self.hosts.setdefault(step.host, HostState())
             host.steps += 1
@@ -158,6 +161,7 @@ class Board:
         end = _ENDS.get(kind)
         if end is not None and host is not None:
             step = str(data.get("step"))
+            step = self._names.get(step, step)
             # all its launches were made, which says nothing of how they ended
             host.ends[step] = "failed" if end == "done" and step in self._failed else end
         if kind == "run_started":
