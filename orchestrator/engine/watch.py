@@ -158,9 +158,8 @@ class Watch:
         try:
             self._catch_up()
             for unit in self._order:
-                pickle.dumps(
-                    unit
-                )  # leaves a dict with every object of the plan that it has: better now than all the time
+                # leaves a dict with every object of the plan that it has: better now than all the time
+                pickle.dumps(unit)
             with Upkeep() as upkeep:
                 return self._watch(upkeep)
         except RunFolderError:
