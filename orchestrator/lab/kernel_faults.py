@@ -54,14 +54,17 @@ def lock_up(lab: Lab, host: LabHost) -> None:
         what = f"{host.name} has one CPU, and nothing would be left that notices"
         raise InputError(f"lab {lab.name}", what, "orch lab up NAME --numa 2x1")
     before = _on(lab, host, "cd /proc/sys/kernel; cat " + " ".join(_WATCH)).split()
+    if len(before) != len(_WATCH):
+        raise SetupError(f"lab {lab.name}", f"{host.name} does not tell how its kernel looks after stuck CPUs")
     _set(lab, host, _WATCH)
-    for seconds in _STUCK_S:
-        _stuck(lab, host, last, seconds)
-        if _taints(lab, host) & LOCKED_UP:
-            break
-    else:
+    try:
+        for seconds in _STUCK_S:
+            _stuck(lab, host, last, seconds)
+            if _taints(lab, host) & LOCKED_UP:
+                return
         raise SetupError(f"lab {lab.name}", f"{host.name}: its kernel has not noticed that a CPU is stuck")
-    _set(lab, host, dict(zip(_WATCH, before, strict=True)))
+    finally:
+        _set(lab, host, dict(zip(_WATCH, before, strict=True)))
 
 
 def _stuck(lab: Lab, host: LabHost, cpu: int, seconds: float) -> None:
