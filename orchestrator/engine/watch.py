@@ -158,7 +158,7 @@ class Watch:
         try:
             self._catch_up()
             for unit in self._order:
-                # leaves a dict with every object of the plan that it has: better now than all the time
+                # to pickle a unit, as handing it out does, gives each object of the plan a dict that stays: all of them now
                 pickle.dumps(unit)
             with Upkeep() as upkeep:
                 return self._watch(upkeep)

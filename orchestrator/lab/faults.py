@@ -156,6 +156,9 @@ def _has_a_kernel(lab: Lab, host: LabHost) -> None:
         what = f"its hosts share this machine's kernel: it is a lab of the kind {lab.kind}"
         raise InputError(f"lab {lab.name}", what, "orch lab up NAME --numa 2x1")
     _lives(lab, host)
+    if "frozen" in host.faults:
+        what = f"{host.name} stands still"
+        raise InputError(f"lab {lab.name}", what, f"orch lab fault {lab.name} thaw {host.name}")
 
 
 def _lives(lab: Lab, host: LabHost) -> None:

@@ -55,7 +55,9 @@ def lock_up(lab: Lab, host: LabHost) -> None:
         raise InputError(f"lab {lab.name}", what, "orch lab up NAME --numa 2x1")
     before = _on(lab, host, "cd /proc/sys/kernel; cat " + " ".join(_WATCH)).split()
     if len(before) != len(_WATCH):
-        raise SetupError(f"lab {lab.name}", f"{host.name} does not tell how its kernel looks after stuck CPUs")
+        raise SetupError(
+            f"lab {lab.name}", f"{host.name} does not tell how its kernel looks after stuck CPUs"
+        )
     _set(lab, host, _WATCH)
     try:
         for seconds in _STUCK_S:
