@@ -35,7 +35,8 @@ Runs = Annotated[Path, typer.Option(envvar="ORCH_RUNS", help="Where run folders 
 Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
 Forks = Annotated[int, typer.Option(min=1, max=256, help="Hosts that are contacted at the same time.")]
 Patience = Annotated[
-    float, typer.Option(min=0, help="Seconds that a host may be out of reach before it is lost.")
+    float,
+    typer.Option(min=0, help="Seconds to wait for a host that is out of reach, or has no room on its disk."),
 ]
 
 

@@ -122,8 +122,11 @@ def _launch(host: Host, step: _Step, stops: list[Stop], halt: Halt) -> Iterator[
         at = granted + unit.clock_offset_s
     refused = yield from host.start(step.plan, number, at)
     if refused is not None:
-        kind, step.over = refused
-        yield _note(unit, step.plan, kind, step.over)
+        kind, why = refused
+        if kind == "step_lost" and halt.reason is not None:
+            return  # what ended it is that, and not that there was no room yet
+        step.over = why
+        yield _note(unit, step.plan, kind, why)
         return
     halt.watch(lambda: host.ask_to_stop(step.plan, number))
     gone: str | None = None

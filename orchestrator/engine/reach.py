@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agents import wire
@@ -25,9 +27,13 @@ STOP_S = 30.0
 
 #: Exit statuses of the agent (agents/main.py).
 BAD_ORDER = 2
-AGENTS_OWN = (BAD_ORDER, 5, 6, 70)
+CANNOT = 5
+AGENTS_OWN = (BAD_ORDER, CANNOT, 6, 70)
 NO_SUCH_LAUNCH = 3
 SUPERVISOR_GONE = 4
+
+#: How its words end where the disk of the host is full.
+NO_ROOM = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 
 #: Of a core dump of a step that looks for races.
 CORE_BYTES = 256 << 20
@@ -49,6 +55,10 @@ class Host:
     opener: Opener
     halt: Halt
     _link: Link | None = None
+    _room: _Room = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._room = _Room(self.unit, self.halt)
 
     @property
     def _pace(self) -> float:
@@ -61,16 +71,24 @@ class Host:
 
     def start(self, step: StepPlan, launch: int, at: float) -> Generator[Note, None, tuple[str, str] | None]:
         """None where it runs (or ran already), else the kind of the step's note and why the host will not. Safe to repeat:
-        the agent starts a launch once. A host that cannot (disk full, agent damaged) says nothing about what was to run there."""
+        the agent starts a launch once. A host that cannot (disk full, agent damaged) says nothing about what was to run there; for room
+        on its disk it is waited as long as for a host that is out of reach."""
         order = wire.dumps(wire.encode(order_of(self.unit, step, launch, at))).encode()
         argv = self._agent("start")
-        answer = yield from self._persist(
-            lambda link: link.run(argv, stdin=order, timeout_s=START_S * self._pace)
-        )
-        if answer.exit == 0:
-            return None
-        said = answer.stderr.decode(errors="replace").strip().splitlines()
-        words = said[-1] if said else f"exit status {answer.exit}"
+        while True:
+            answer = yield from self._persist(
+                lambda link: link.run(argv, stdin=order, timeout_s=START_S * self._pace)
+            )
+            if answer.exit == 0:
+                yield from self._room.found()
+                return None
+            said = answer.stderr.decode(errors="replace").strip().splitlines()
+            words = said[-1] if said else f"exit status {answer.exit}"
+            if answer.exit != CANNOT or not words.endswith(NO_ROOM):
+                break
+            yield from self._room.lacks(words)
+            if not self._room.wait():
+                break
         if answer.exit not in AGENTS_OWN:
             words = f"its copy on the host does not run (damaged?), and is shipped again when the run is resumed: {words}"
         why = f"the agent did not start it: {words}"
@@ -171,6 +189,38 @@ class Host:
                 return answer
 
 
+class _Room:
+    """How long a host may have no room for another launch, counted from when it first had none; once for all steps of the unit, so that
+    what a full disk costs is one wait a job."""
+
+    def __init__(self, unit: Unit, halt: Halt) -> None:
+        self._unit, self._halt = unit, halt
+        #: when it was noted that there is none
+        self._since: float | None = None
+        self._pause = 0.2
+
+    def found(self) -> Iterator[Note]:
+        if self._since is not None:
+            without_s, self._since, self._pause = time.monotonic() - self._since, None, 0.2
+            yield _reached(self._unit, "room", f"after {without_s:.0f} s")
+
+    def lacks(self, words: str) -> Iterator[Note]:
+        """Said once."""
+        if self._since is None:
+            self._since = time.monotonic()
+            yield _reached(self._unit, "full", words)
+
+    def wait(self) -> bool:
+        """Sleep before the next try; False where there is no patience left, or the unit is to end."""
+        if self._halt.reason is not None or self._since is None:
+            return False
+        if time.monotonic() - self._since > self._unit.patience_s:
+            return False
+        time.sleep(self._pause)
+        self._pause = min(self._pause * 2, 4.0)
+        return True
+
+
 class _Patience:
     """How long a host may stay out of reach, counted from the last sign of life."""
 
@@ -188,17 +238,13 @@ class _Patience:
         self._since, self._pause = None, 0.2
         if self._noted is not None:
             away_s, self._noted = time.monotonic() - self._noted, None
-            yield self._note("back", f"after {away_s:.0f} s")
+            yield _reached(self._unit, "back", f"after {away_s:.0f} s")
 
     def missed(self, error: LinkError) -> Iterator[Note]:
         """Said once, and not of a reader that was killed on a host that answers."""
         if self._noted is None and not isinstance(error, _ReaderGone):
             self._noted = time.monotonic()
-            yield self._note("away", error.what)
-
-    def _note(self, status: str, reason: str) -> Note:
-        about = {"host": self._unit.address.name, "job": self._unit.job.name}
-        return Note("reach", {**about, "status": status, "reason": reason})
+            yield _reached(self._unit, "away", error.what)
 
     def wait(self, error: LinkError) -> None:
         """Sleep before the next try; raises HostGone when there is no patience left."""
@@ -211,6 +257,11 @@ class _Patience:
             raise HostGone(f"out of reach when asked to stop: {error.what}") from error
         time.sleep(self._pause)
         self._pause = min(self._pause * 2, 4.0)
+
+
+def _reached(unit: Unit, status: str, reason: str) -> Note:
+    about = {"host": unit.address.name, "job": unit.job.name}
+    return Note("reach", {**about, "status": status, "reason": reason})
 
 
 def _which(unit: Unit, step: StepPlan, launch: int) -> list[str]:

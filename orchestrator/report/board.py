@@ -23,6 +23,13 @@ _ENDS = {
     "step_invalid": "invalid",
 }
 _BAD_ENDS = ("step_failed", "step_lost", "step_invalid")
+#: status of a `reach` in words; its reason follows
+_REACHED = {
+    "away": "out of reach:",
+    "back": "within reach again",
+    "full": "no room on its disk:",
+    "room": "room on its disk again",
+}
 
 
 @dataclass
@@ -184,10 +191,9 @@ class Board:
             self._node(data)
 
     def _reach(self, host: HostState, data: Mapping[str, Any]) -> None:
-        name, away = data["host"], data["status"] == "away"
-        host.state = "away" if away else host.job or "waiting"
-        said = f"out of reach: {data['reason']}" if away else f"within reach again {data['reason']}"
-        self.happened(f"host_{data['status']}", f"{name}: {said}", host=name)
+        name, status, reason = data["host"], data["status"], data["reason"]
+        host.state = status if status in ("away", "full") else host.job or "waiting"
+        self.happened(f"host_{status}", f"{name}: {_REACHED[status]} {reason}", host=name)
 
     def _node(self, data: Mapping[str, Any]) -> None:
         name, reason = data["host"], data["reason"]

@@ -40,7 +40,8 @@ from orchestrator.errors import InputError, RunFolderError
 #: lease        {host, status: "held"|"refused"|"released"|"gone"|"left", reason, put_in_order?, restored?, not_restored?}
 #: cluster      {nodes, tls, health, ports, object_store_bytes}   Ray's, once the hosts have joined; nodes: how many, the controller's included
 #: reboot       {host, exit, said, reason}    the user's command that boots it anew; exit: its status, null where it has none
-#: reach        {host, job, status: "away"|"back", reason}   away: the link is lost, and what runs on the host goes on; `host` says when it is lost for good
+#: reach        {host, job, status: "away"|"back"|"full"|"room", reason}   away: the link is lost, and what runs on the host goes on; `host` says when it is lost
+#:                                                   for good. full: no room for another launch, which is waited for
 #: node         {host, status: "joined"|"apart"|"lost"|"parted"|"left", reason}   of the Ray cluster; host empty: of all of it; apart, and lost until it has joined again: driven over SSH
 #: seat         {host, job, at}   the job is driven on the host itself, which calls itself so
 #: clock        {host, offset_s, error_s, used_s, reason}   the host's wall clock minus this machine's, and by how much that may be wrong

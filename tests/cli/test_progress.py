@@ -71,12 +71,17 @@ def test_a_lost_link_and_a_lost_node_are_said_and_so_is_their_return() -> None:
     progress.began(unit)
     for status, reason in (("away", "the connection is gone"), ("back", "after 3 s")):
         progress.note("reach", {"host": "h", "job": "a", "status": status, "reason": reason})
+    for status, reason in (("full", "No space left"), ("room", "after 12 s")):
+        progress.note("reach", {"host": "h", "job": "a", "status": status, "reason": reason})
+        assert (progress.hosts["h"].state == "full") is (status == "full")
     for status, reason in (("joined", ""), ("lost", "no answer"), ("joined", "again"), ("parted", "")):
         progress.note("node", {"host": "h", "status": status, "reason": reason})
     progress.note("node", {"host": "", "status": "lost", "reason": "its process ended"})
     assert progress.out.getvalue().splitlines() == [
         "orch: h: out of reach: the connection is gone",
         "orch: h: within reach again after 3 s",
+        "orch: h: no room on its disk: No space left",
+        "orch: h: room on its disk again after 12 s",
         "orch: h: its Ray node is lost: no answer",
         "orch: h: its Ray node has joined again",
         "orch: Ray is lost: its process ended; what the hosts do goes on, and another Ray is started",

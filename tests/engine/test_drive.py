@@ -42,6 +42,8 @@ class Agent:
         #: the link breaks after so many bytes of a follow, one after the other
         self.cuts: list[int] = []
         self.start_exit = 0
+        #: what is said of the next starts that have no room for it
+        self.no_room: list[str] = []
         self.follow_exit: dict[tuple[str, int], int] = {}
         #: readers of a journal that are killed after its first line
         self.readers_killed = 0
@@ -63,8 +65,10 @@ class OneLink:
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 60.0) -> Completed:
         if argv[2] == "start":
             order = json.loads(stdin)
+            if self.agent.no_room:
+                return Completed(reach.CANNOT, b"", self.agent.no_room.pop(0).encode())
             if self.agent.start_exit:
-                return Completed(self.agent.start_exit, b"", b"warning\nspool: No space left on device\n")
+                return Completed(self.agent.start_exit, b"", b"warning\nspool: not a folder\n")
             if (order["step"], order["launch"]) not in self.agent.started:
                 self.agent.started.append((order["step"], order["launch"]))
             return Completed(0, b'{"started":true,"state":"running"}\n', b"")
@@ -122,7 +126,9 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def unit(*steps: StepPlan, stops: Sequence[StopSpec] = (), patience_s: float = 5.0) -> Unit:
-    return Unit("r", 1, Address("h"), "/spool", "/agent", {}, job("a", stops=stops), steps, {}, patience_s)
+    return Unit(
+        "r", 1, Address("h"), "/spool", "/agent", {}, job("a", stops=stops), steps, patience_s=patience_s
+    )
 
 
 def run(agent: Agent, given: Unit, halt: Halt | None = None) -> list[Piece]:
@@ -277,15 +283,60 @@ def test_in_a_resumed_run_a_new_launch_that_is_lost_is_lost() -> None:
 
 @pytest.mark.parametrize(("status", "kind"), [(2, "step_failed"), (5, "step_lost"), (1, "step_lost")])
 def test_what_the_agent_will_not_start_ends_with_its_words(status: int, kind: str) -> None:
-    """A wrong order is the plan's fault, a full disk or a damaged agent the host's."""
+    """A wrong order is the plan's fault, a spool of no use or a damaged agent the host's."""
     a = step("a", "h")
     agent = Agent()
     agent.start_exit = status
     said = words(run(agent, unit(a)))[a.id]
     assert said[0] == kind
     assert said[1].startswith("the agent did not start it: ")
-    assert said[1].endswith("spool: No space left on device")
+    assert said[1].endswith("spool: not a folder")
     assert ("damaged" in said[1]) is (status == 1)
+
+
+FULL = "orch agent: /spool/runs/r/a/0: No space left on device"
+
+
+@pytest.mark.parametrize("said", [FULL, "orch agent: /spool: Disk quota exceeded\n"])
+def test_room_on_a_full_disk_is_waited_for_and_then_the_launch_is_made(said: str) -> None:
+    a, b = step("a", "h", 0), step("a", "h", 1)
+    agent = Agent()
+    agent.no_room = [said] * 3
+    pieces = run(agent, unit(a, b, patience_s=1000.0))
+    assert agent.started == [(a.id, 0), (b.id, 0)]
+    assert {kind for kind, _ in words(pieces).values()} == {"step_done"}
+    assert reached(pieces) == [("full", said.strip()), ("room", "after 0 s")]
+
+
+def test_a_disk_that_stays_full_is_waited_for_once_and_what_begins_later_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, asleep = [0.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def sleep(seconds: float) -> None:
+        asleep.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr("time.sleep", sleep)
+    a, b, c = (step("a", "h", number) for number in range(3))
+    agent = Agent()
+    # of 20 s of patience: 0.2 0.4 0.8 1.6 3.2 4 4 4 4
+    agent.no_room = [FULL] * 11
+    pieces = run(agent, unit(a, b, c, patience_s=20.0))
+    assert 20.0 < sum(asleep) < 25.0
+    assert words(pieces)[a.id] == words(pieces)[b.id] == ("step_lost", f"the agent did not start it: {FULL}")
+    assert words(pieces)[c.id] == ("step_done", "1 launch")
+    assert reached(pieces) == [("full", FULL), ("room", "after 22 s")]
+
+
+def test_a_halt_while_there_is_no_room_is_a_stop_and_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    halt, agent, a = Halt(), Agent(), step("a", "h")
+    agent.no_room = [FULL] * 50
+    monkeypatch.setattr("time.sleep", lambda _s: halt.set("interrupted"))
+    pieces = run(agent, unit(a, patience_s=1000.0), halt)
+    assert words(pieces) == {a.id: ("step_stopped", "interrupted")}
+    assert len(agent.no_room) == 48
 
 
 def test_a_halt_stops_the_launch_under_way_and_never_begins_another() -> None:
