@@ -84,6 +84,10 @@ class Host:
                 return None
             said = answer.stderr.decode(errors="replace").strip().splitlines()
             words = said[-1] if said else f"exit status {answer.exit}"
+            # the same of every launch, so that a report says it once
+            words = words.replace(
+                f"{self.unit.spool}/runs/{self.unit.run}/{step.id}/{launch}", self.unit.spool
+            )
             if answer.exit != CANNOT or not words.endswith(NO_ROOM):
                 break
             yield from self._room.lacks(words)

@@ -66,7 +66,9 @@ class OneLink:
         if argv[2] == "start":
             order = json.loads(stdin)
             if self.agent.no_room:
-                return Completed(reach.CANNOT, b"", self.agent.no_room.pop(0).encode())
+                folder = f"/spool/runs/{order['run']}/{order['step']}/{order['launch']}"
+                said = f"orch agent: {folder}: {self.agent.no_room.pop(0)}\n"
+                return Completed(reach.CANNOT, b"", said.encode())
             if self.agent.start_exit:
                 return Completed(self.agent.start_exit, b"", b"warning\nspool: not a folder\n")
             if (order["step"], order["launch"]) not in self.agent.started:
@@ -294,10 +296,10 @@ def test_what_the_agent_will_not_start_ends_with_its_words(status: int, kind: st
     assert ("damaged" in said[1]) is (status == 1)
 
 
-FULL = "orch agent: /spool/runs/r/a/0: No space left on device"
+FULL = "orch agent: /spool: No space left on device"
 
 
-@pytest.mark.parametrize("said", [FULL, "orch agent: /spool: Disk quota exceeded\n"])
+@pytest.mark.parametrize("said", ["No space left on device", "Disk quota exceeded"])
 def test_room_on_a_full_disk_is_waited_for_and_then_the_launch_is_made(said: str) -> None:
     a, b = step("a", "h", 0), step("a", "h", 1)
     agent = Agent()
@@ -305,7 +307,7 @@ def test_room_on_a_full_disk_is_waited_for_and_then_the_launch_is_made(said: str
     pieces = run(agent, unit(a, b, patience_s=1000.0))
     assert agent.started == [(a.id, 0), (b.id, 0)]
     assert {kind for kind, _ in words(pieces).values()} == {"step_done"}
-    assert reached(pieces) == [("full", said.strip()), ("room", "after 0 s")]
+    assert reached(pieces) == [("full", f"orch agent: /spool: {said}"), ("room", "after 0 s")]
 
 
 def test_a_disk_that_stays_full_is_waited_for_once_and_what_begins_later_is_made(
@@ -322,7 +324,7 @@ def test_a_disk_that_stays_full_is_waited_for_once_and_what_begins_later_is_made
     a, b, c = (step("a", "h", number) for number in range(3))
     agent = Agent()
     # of 20 s of patience: 0.2 0.4 0.8 1.6 3.2 4 4 4 4
-    agent.no_room = [FULL] * 11
+    agent.no_room = ["No space left on device"] * 11
     pieces = run(agent, unit(a, b, c, patience_s=20.0))
     assert 20.0 < sum(asleep) < 25.0
     assert words(pieces)[a.id] == words(pieces)[b.id] == ("step_lost", f"the agent did not start it: {FULL}")
@@ -332,7 +334,7 @@ def test_a_disk_that_stays_full_is_waited_for_once_and_what_begins_later_is_made
 
 def test_a_halt_while_there_is_no_room_is_a_stop_and_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     halt, agent, a = Halt(), Agent(), step("a", "h")
-    agent.no_room = [FULL] * 50
+    agent.no_room = ["No space left on device"] * 50
     monkeypatch.setattr("time.sleep", lambda _s: halt.set("interrupted"))
     pieces = run(agent, unit(a, patience_s=1000.0), halt)
     assert words(pieces) == {a.id: ("step_stopped", "interrupted")}
