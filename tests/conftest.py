@@ -156,14 +156,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[Link], str]]:
-    """A disk of 1 MB on the host of a link; in a lab it lies in the host's own mount namespace."""
+def small_disk(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """A disk of 1 MB (or ``size``) on the host of a link; in a lab it lies in the host's own mount namespace."""
     made: list[tuple[Link, str]] = []
 
-    def make(link: Link) -> str:
+    def make(link: Link, size: str = "1m") -> str:
         folder = tmp_path / f"disk{len(made)}"
         folder.mkdir()
-        done = link.run(["mount", "-t", "tmpfs", "-o", "size=1m", "disk", str(folder)])
+        done = link.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "disk", str(folder)])
         if done.exit != 0:
             pytest.skip("only root can make a small disk")
         made.append((link, str(folder)))

@@ -40,7 +40,7 @@ class Unit:
     progress: dict[str, Progress] = field(default_factory=dict)
     #: the host's wall clock minus the controller's, seconds
     clock_offset_s: float = 0.0
-    #: how long a host may be out of reach before it is lost, seconds
+    #: how long a host may be out of reach before it is lost, or have no room for a launch, seconds
     patience_s: float = 30.0
     #: the run is resumed: a launch that was cut short before that is made again
     again: bool = False

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from orch_process import endings, only_run, start, wait_for, write
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a disk that is full")
+from orchestrator.model.address import Address
+from orchestrator.transport import open_link
+
 FIRST, REST = "first-0000@here", [f"rest{number}-0000@here" for number in range(3)]
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own."""
-    folder = tmp_path / "spool"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "disk", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def reached(runs: Path) -> list[str]:
@@ -46,7 +35,10 @@ def fill(disk: Path) -> Path:
     raise AssertionError("there is still room")
 
 
-def test_a_disk_that_is_full_for_a_while_costs_what_ran_and_nothing_else(tmp_path: Path, spool: Path) -> None:
+def test_a_disk_that_is_full_for_a_while_costs_what_ran_and_nothing_else(
+    tmp_path: Path, small_disk: Callable[..., str]
+) -> None:
+    spool = Path(small_disk(open_link(Address("here", local=True)), "64m"))
     inventory = write(tmp_path, "here.yml", f"hosts: {{here: {{local: true, spool: {spool}}}}}\n")
     ticking = ["sh", "-c", "while :; do echo tick; sleep 0.1; done"]
     jobs: list[dict[str, Any]] = [{"name": "first", "with": {"argv": ticking}}]
